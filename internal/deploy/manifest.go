@@ -1,0 +1,167 @@
+package deploy
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sear/internal/fault"
+)
+
+// Manifest is what the CLI registers: the metadata of POST …/background-workers.
+type Manifest struct {
+	PackageVersion string       `json:"packageVersion"`
+	CLIVersion     string       `json:"cliPackageVersion,omitempty"`
+	ContentHash    string       `json:"contentHash"`
+	Tasks          []Task       `json:"tasks"`
+	Queues         []Queue      `json:"queues,omitempty"`
+	SourceFiles    []SourceFile `json:"sourceFiles,omitempty"`
+	Runtime        string       `json:"runtime,omitempty"`
+	RuntimeVersion string       `json:"runtimeVersion,omitempty"`
+}
+
+// Task is one task of a worker.
+type Task struct {
+	ID            string          `json:"id"`
+	FilePath      string          `json:"filePath"`
+	EntryPoint    string          `json:"entryPoint,omitempty"`
+	ExportName    string          `json:"exportName,omitempty"`
+	Description   string          `json:"description,omitempty"`
+	Queue         *Queue          `json:"queue,omitempty"`
+	Retry         json.RawMessage `json:"retry,omitempty"` // read by run.Policy
+	Machine       *Machine        `json:"machine,omitempty"`
+	MaxDuration   float64         `json:"maxDuration,omitempty"` // seconds
+	TTL           json.RawMessage `json:"ttl,omitempty"`         // duration text or seconds
+	TriggerSource string          `json:"triggerSource,omitempty"`
+	Schedule      *Schedule       `json:"schedule,omitempty"`
+	PayloadSchema json.RawMessage `json:"payloadSchema,omitempty"`
+}
+
+// Queue is a queue a worker declares. A nil limit is none.
+type Queue struct {
+	Name  string `json:"name,omitempty"`
+	Limit *int   `json:"concurrencyLimit,omitempty"`
+}
+
+// Machine is the machine a task asks for.
+type Machine struct {
+	Preset string `json:"preset,omitempty"`
+}
+
+// Schedule is a declarative schedule.
+type Schedule struct {
+	Cron         string          `json:"cron"`
+	Timezone     string          `json:"timezone,omitempty"`
+	Environments []string        `json:"environments,omitempty"`
+	Window       json.RawMessage `json:"window,omitempty"`
+}
+
+// SourceFile is a file of the build, deflated and base64 encoded as the CLI sends it.
+type SourceFile struct {
+	Contents    string   `json:"contents"`
+	FilePath    string   `json:"filePath"`
+	ContentHash string   `json:"contentHash"`
+	TaskIDs     []string `json:"taskIds,omitempty"`
+}
+
+// maxQueueLimit is the largest concurrency limit a queue may declare.
+const maxQueueLimit = 100_000
+
+// Validate says what is wrong with a manifest, naming every problem.
+func (m *Manifest) Validate() error {
+	var problems []string
+	seen := map[string]bool{}
+	for i, t := range m.Tasks {
+		switch {
+		case t.ID == "":
+			problems = append(problems, fmt.Sprintf("tasks[%d]: id is required", i))
+		case seen[t.ID]:
+			problems = append(problems, fmt.Sprintf("Duplicate task id: %s", t.ID))
+		case t.FilePath == "":
+			problems = append(problems, fmt.Sprintf("task %s: filePath is required", t.ID))
+		}
+		seen[t.ID] = true
+		if t.Schedule != nil && strings.TrimSpace(t.Schedule.Cron) == "" {
+			problems = append(problems, fmt.Sprintf("task %s: CRON expression is required", t.ID))
+		}
+	}
+	for _, q := range m.AllQueues() {
+		if q.Limit != nil && (*q.Limit < 0 || *q.Limit > maxQueueLimit) {
+			problems = append(problems, fmt.Sprintf("queue %s: concurrencyLimit must be between 0 and %d", q.Name, maxQueueLimit))
+		}
+	}
+	if m.ContentHash == "" {
+		problems = append(problems, "contentHash is required")
+	}
+	if len(problems) > 0 {
+		return fault.New(fault.Malformed, strings.Join(problems, "; "))
+	}
+	return nil
+}
+
+// Task finds a task by its id; nil when the worker does not have it.
+func (m *Manifest) Task(id string) *Task {
+	i := slices.IndexFunc(m.Tasks, func(t Task) bool { return t.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &m.Tasks[i]
+}
+
+// QueueName is the queue a task's runs go to when the trigger names none.
+func (t *Task) QueueName() string {
+	if t.Queue != nil {
+		if name := CleanQueueName(t.Queue.Name); name != "" {
+			return name
+		}
+	}
+	return implicitQueue + t.ID
+}
+
+// implicitQueue begins the name of the queue of a task that names none.
+const implicitQueue = "task/"
+
+// Implicit reports whether a queue exists only because its task does.
+func Implicit(queue string) bool { return strings.HasPrefix(queue, implicitQueue) }
+
+// AllQueues is every queue the worker knows: the declared ones and one per task, each once.
+func (m *Manifest) AllQueues() []Queue {
+	var out []Queue
+	add := func(name string, limit *int) {
+		i := slices.IndexFunc(out, func(q Queue) bool { return q.Name == name })
+		if i < 0 {
+			out = append(out, Queue{Name: name, Limit: limit})
+		} else if out[i].Limit == nil {
+			out[i].Limit = limit
+		}
+	}
+	for _, q := range m.Queues {
+		if name := CleanQueueName(q.Name); name != "" {
+			add(name, q.Limit)
+		}
+	}
+	for _, t := range m.Tasks {
+		var limit *int
+		if t.Queue != nil {
+			limit = t.Queue.Limit
+		}
+		add(t.QueueName(), limit)
+	}
+	return out
+}
+
+// maxQueueName is the length a queue name is cut to.
+const maxQueueName = 128
+
+// CleanQueueName drops the characters a queue name may not have, as upstream does.
+func CleanQueueName(name string) string {
+	clean := strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-', c == '/':
+			return c
+		}
+		return -1
+	}, name)
+	return clean[:min(len(clean), maxQueueName)]
+}

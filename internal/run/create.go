@@ -1,0 +1,119 @@
+package run
+
+import (
+	"time"
+
+	"sear/internal/fault"
+)
+
+// decideCreate writes a run's first snapshot: delayed, or in the queue.
+func decideCreate(c Create, x Ctx) (Plan, error) {
+	r := c.Run
+	r.Seq, r.Exec = 0, ""
+	r.CreatedAt = x.Now
+	if r.RootID == "" {
+		r.RootID = r.ID
+	}
+	if r.MaxDuration > 0 {
+		r.MaxDuration = max(r.MaxDuration, minDuration)
+	}
+	if c.Failed != nil {
+		return finish(r, StatusSystemFailure, c.Failed, "The batch item could not be triggered", x), nil
+	}
+	delayed := r.DelayUntil.After(x.Now)
+	if !delayed {
+		r.DelayUntil = time.Time{}
+	}
+	at := c.QueueTime
+	switch {
+	case !at.IsZero():
+	case delayed:
+		at = r.DelayUntil
+	default:
+		at = x.Now
+	}
+	r.Score = at.UnixMilli() - c.PriorityMS
+	if delayed {
+		p := move(r, Delayed, StatusDelayed, "Run was delayed", x)
+		p.Run.Due = r.DelayUntil
+		return p, nil
+	}
+	return enqueue(r, "Run was created", x), nil
+}
+
+// minDuration is the least maxDuration upstream accepts, in seconds; smaller values are raised to it.
+const minDuration = 5
+
+// enqueue puts a run in the queue. Its time to live starts with its first entry.
+func enqueue(r Run, note string, x Ctx) Plan {
+	p := move(r, Queued, StatusPending, note, x)
+	if p.Run.QueuedAt.IsZero() {
+		p.Run.QueuedAt = x.Now
+	}
+	p.Run.Reason = ""
+	p.Run.Slot = false
+	p.Run.Due = queueDeadline(p.Run, x.Now)
+	return p
+}
+
+// queueDeadline is the next instant at which a queued run needs attention: it
+// becomes eligible, or its time to live is over. The latter never concerns a
+// run that a worker has held before.
+func queueDeadline(r Run, now time.Time) time.Time {
+	var due time.Time
+	if ready := time.UnixMilli(r.Score); ready.After(now) {
+		due = ready
+	}
+	if r.TTL > 0 && r.StartedAt.IsZero() {
+		if end := r.QueuedAt.Add(r.TTL); due.IsZero() || end.Before(due) {
+			due = end
+		}
+	}
+	return due
+}
+
+// decideEnqueue is a no-op unless the run still waits for its time or its version.
+func decideEnqueue(r Run, x Ctx) Plan {
+	switch r.Exec {
+	case Delayed:
+		if r.DelayUntil.After(x.Now) {
+			r.Due = r.DelayUntil
+			return keep(r)
+		}
+		return enqueue(r, "The delay is over", x)
+	case Created:
+		if r.DelayUntil.After(x.Now) {
+			p := move(r, Delayed, StatusDelayed, "Run was delayed", x)
+			p.Run.Due = r.DelayUntil
+			return p
+		}
+		return enqueue(r, "A worker version with the task exists", x)
+	}
+	return keep(r)
+}
+
+func decideReschedule(r Run, c Reschedule, x Ctx) (Plan, error) {
+	if r.Exec != Delayed {
+		return Plan{}, fault.New(fault.Invalid, "Cannot reschedule a run that is not delayed")
+	}
+	p := move(r, Delayed, StatusDelayed, "Run was rescheduled", x)
+	p.Run.delay(c.Until)
+	return p, nil
+}
+
+func decideDebounce(r Run, c Debounce, x Ctx) (Plan, error) {
+	if r.Exec != Delayed {
+		return Plan{}, fault.New(fault.Conflict, "The debounced run has started")
+	}
+	if c.Until.After(r.DelayUntil) {
+		r.delay(c.Until)
+		r.UpdatedAt = x.Now
+	}
+	return keep(r), nil
+}
+
+// delay moves a delayed run to another instant and keeps its priority.
+func (r *Run) delay(until time.Time) {
+	r.Score += until.Sub(r.DelayUntil).Milliseconds()
+	r.DelayUntil, r.Due = until, until
+}
