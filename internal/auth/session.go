@@ -1,0 +1,101 @@
+package auth
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"sear/internal/fault"
+	"sear/internal/id"
+	"sear/internal/store"
+	"sear/internal/tenant"
+)
+
+// SessionTTL is how long a browser stays signed in.
+const SessionTTL = 7 * 24 * time.Hour
+
+var errSignIn = fault.New(fault.Unauthorized, "The e-mail address, password or token is not right")
+
+// SignIn begins a browser session for a user who gives a password, or a personal access
+// token in its place; with the latter the address does not matter. The session is known
+// by the returned text, which is kept as a hash only.
+func (a *Auth) SignIn(ctx context.Context, email, secret string) (session string, err error) {
+	userID, err := a.identify(ctx, email, secret)
+	if err != nil {
+		return "", err
+	}
+	session = id.Random(id.Alnum, 43) // 256 bits
+	now := time.Now()
+	err = a.store.Update(ctx, func(tx *store.Tx) error {
+		return tx.AddSession(digest(session), userID, now, now.Add(SessionTTL))
+	})
+	return session, err
+}
+
+func (a *Auth) identify(ctx context.Context, email, secret string) (userID string, err error) {
+	if strings.HasPrefix(secret, tenant.PATPrefix) {
+		p, err := a.PAT(ctx, secret)
+		if fault.Is(err, fault.Unauthorized) {
+			return "", errSignIn
+		}
+		return p.UserID, err
+	}
+	var u tenant.User
+	var hash string
+	err = a.store.View(ctx, func(tx *store.Tx) (err error) {
+		u, hash, err = tx.UserByEmail(strings.ToLower(strings.TrimSpace(email)))
+		return err
+	})
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return "", err
+	}
+	if !a.passwordMatches(ctx, hash, secret) {
+		return "", errSignIn
+	}
+	return u.ID, nil
+}
+
+// decoy is compared where there is no hash, so that the time taken does not tell
+// whether an address is known.
+var decoy = sync.OnceValue(func() []byte {
+	hash, err := bcrypt.GenerateFromPassword([]byte(id.Random(id.Alnum, 40)), bcrypt.DefaultCost)
+	if err != nil {
+		panic(err) // only a password over 72 bytes or a wrong cost is refused
+	}
+	return hash
+})
+
+func (a *Auth) passwordMatches(ctx context.Context, hash, password string) bool {
+	select {
+	case a.hashing <- struct{}{}:
+		defer func() { <-a.hashing }()
+	case <-ctx.Done():
+		return false
+	}
+	if hash == "" {
+		_ = bcrypt.CompareHashAndPassword(decoy(), []byte(password))
+		return false
+	}
+	return bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
+}
+
+// SessionUser is who a session belongs to: fault.Unauthorized when there is no such
+// session or it has expired.
+func (a *Auth) SessionUser(ctx context.Context, session string) (u tenant.User, err error) {
+	err = a.store.View(ctx, func(tx *store.Tx) (err error) {
+		u, err = tx.UserBySession(digest(session), time.Now())
+		return err
+	})
+	if fault.Is(err, fault.NotFound) {
+		err = fault.Wrap(fault.Unauthorized, err, "Sign in first")
+	}
+	return u, err
+}
+
+// SignOut ends a session.
+func (a *Auth) SignOut(ctx context.Context, session string) error {
+	return a.store.Update(ctx, func(tx *store.Tx) error { return tx.DeleteSession(digest(session)) })
+}

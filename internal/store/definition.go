@@ -1,0 +1,216 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"sear/internal/fault"
+	"sear/internal/run"
+	"sear/internal/sqldb"
+)
+
+// Detail is a run with everything that is stored with it.
+type Detail struct {
+	run.Run
+	run.Definition
+}
+
+// definitionColumns are what runColumns leaves out.
+const definitionColumns = `is_test, tags, idem_key, idem_expires, request_key, extra, metadata, metadata_type, seed, seed_type,
+	COALESCE(payload, (SELECT data FROM packet WHERE run_id = run.id)), payload_type`
+
+func scanDetail(rs row) (Detail, error) {
+	var d Detail
+	r, err := scanRun(rs, &d.Test, jsonInto(&d.Tags), text(&d.Key.Key), instant(&d.Key.ExpiresAt), text(&d.CallKey), jsonInto(&d.Extra),
+		text(&d.Metadata.Data), text(&d.Metadata.Type), text(&d.Seed.Data), text(&d.Seed.Type), text(&d.Payload.Data), text(&d.Payload.Type))
+	d.Run = r
+	return d, err
+}
+
+// Detail reads a run with its definition, fault.NotFound when the environment has none of that id.
+func (tx *Tx) Detail(envID, id string) (Detail, error) {
+	d, err := scanDetail(tx.QueryRow(`SELECT `+runColumns+`, `+definitionColumns+` FROM run WHERE id = $1 AND env_id = $2`, id, envID))
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return d, fault.New(fault.NotFound, "Run not found")
+	}
+	return d, err
+}
+
+// Details reads runs with their definitions, in no particular order.
+func (tx *Tx) Details(ids []string) (map[string]Detail, error) {
+	list, err := tx.queryDetails(`SELECT `+runColumns+`, `+definitionColumns+` FROM run WHERE id {{in $1}}`, sqldb.List(ids))
+	out := make(map[string]Detail, len(list))
+	for _, d := range list {
+		out[d.ID] = d
+	}
+	return out, err
+}
+
+// Children reads the direct children of a run, oldest first.
+func (tx *Tx) Children(parentID string, n int) ([]Detail, error) {
+	return tx.queryDetails(`SELECT `+runColumns+`, `+definitionColumns+` FROM run WHERE parent_id = $1 ORDER BY id LIMIT $2`, parentID, n)
+}
+
+func (tx *Tx) queryDetails(query string, args ...any) ([]Detail, error) {
+	rows, err := tx.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []Detail
+	for rows.Next() {
+		d, err := scanDetail(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, rows.Err()
+}
+
+// KeyHolder is a run that holds an idempotency key, or that a transport call made.
+type KeyHolder struct {
+	Run       run.Run
+	ExpiresAt time.Time
+}
+
+// RunByKey reads the run of a task that holds an idempotency key; nil when none does.
+func (tx *Tx) RunByKey(envID, task, key string) (*KeyHolder, error) {
+	var h KeyHolder
+	var err error
+	h.Run, err = scanRun(tx.QueryRow(`SELECT `+runColumns+`, idem_expires FROM run
+		WHERE env_id = $1 AND task = $2 AND idem_key = $3 {{lock}}`, envID, task, key), instant(&h.ExpiresAt))
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return nil, nil
+	}
+	return &h, err
+}
+
+// RunByRequest is the id of the run that a transport call made, "" when none did.
+func (tx *Tx) RunByRequest(envID, task, request string) (string, error) {
+	var id string
+	err := tx.QueryRow(`SELECT id FROM run WHERE env_id = $1 AND request_key = $2 AND task = $3`, envID, request, task).Scan(&id)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return "", nil
+	}
+	return id, err
+}
+
+// ReleaseKey takes the idempotency key from a run, if it still holds it.
+func (tx *Tx) ReleaseKey(runID, key string) error {
+	_, err := tx.Exec(`UPDATE run SET idem_key = NULL WHERE id = $1 AND idem_key = $2`, runID, key)
+	return err
+}
+
+// ResetKey releases a key of a task; released is false when no run held it.
+func (tx *Tx) ResetKey(envID, task, key string) (released bool, err error) {
+	n, err := tx.Exec(`UPDATE run SET idem_key = NULL WHERE env_id = $1 AND task = $2 AND idem_key = $3`, envID, task, key)
+	return n > 0, err
+}
+
+// SetTags writes the tags of a run, which only ever grow but for a trailing debounce.
+func (tx *Tx) SetTags(envID, runID string, tags []string, now time.Time) error {
+	if _, err := tx.Exec(`UPDATE run SET tags = $1, updated_at = $2 WHERE id = $3`, jsonOrNull(tags), now.UnixMicro(), runID); err != nil {
+		return err
+	}
+	args := make([]any, 0, 3*len(tags))
+	for _, t := range tags {
+		args = append(args, envID, t, runID)
+	}
+	_, err := tx.InsertRows(`INSERT INTO run_tag (env_id, tag, run_id) VALUES {{values}} ON CONFLICT DO NOTHING`, 3, args)
+	return err
+}
+
+// SetMetadata replaces the metadata of a run.
+func (tx *Tx) SetMetadata(runID string, m run.Packet, now time.Time) error {
+	_, err := tx.Exec(`UPDATE run SET metadata = $1, metadata_type = $2, updated_at = $3 WHERE id = $4`,
+		orNull(m.Data), orNull(m.Type), now.UnixMicro(), runID)
+	return err
+}
+
+// SetPayload replaces the payload of a run that has not started.
+func (tx *Tx) SetPayload(runID string, p run.Packet) error {
+	if _, err := tx.Exec(`DELETE FROM packet WHERE run_id = $1`, runID); err != nil {
+		return err
+	}
+	inline := opaque(p.Data)
+	if len(p.Data) > inlinePayload {
+		inline = nil
+		if _, err := tx.Exec(`INSERT INTO packet (run_id, data) VALUES ($1, $2)`, runID, opaque(p.Data)); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(`UPDATE run SET payload = $1, payload_type = $2 WHERE id = $3`, inline, orNull(p.Type), runID)
+	return err
+}
+
+// SetLimits replaces what a trailing debounce may replace besides the payload; nil and "" leave a value alone.
+func (tx *Tx) SetLimits(runID string, maxAttempts, maxDuration int, machine string) error {
+	_, err := tx.Exec(`UPDATE run SET max_attempts = CASE WHEN $1 > 0 THEN $1 ELSE max_attempts END,
+		max_duration = CASE WHEN $2 > 0 THEN $2 ELSE max_duration END, machine = COALESCE($3, machine) WHERE id = $4`,
+		maxAttempts, maxDuration, orNull(machine), runID)
+	return err
+}
+
+// Debounced is the run that a debounce key of a task leads to, "" when none.
+func (tx *Tx) Debounced(envID, task, key string) (string, error) {
+	var runID string
+	err := tx.QueryRow(`SELECT run_id FROM debounce WHERE env_id = $1 AND task = $2 AND key = $3 {{lock}}`, envID, task, key).Scan(&runID)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return "", nil
+	}
+	return runID, err
+}
+
+// SetDebounced makes a debounce key of a task lead to a run.
+func (tx *Tx) SetDebounced(envID, task, key, runID string) error {
+	_, err := tx.Exec(`INSERT INTO debounce (env_id, task, key, run_id) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (env_id, task, key) DO UPDATE SET run_id = excluded.run_id`, envID, task, key, runID)
+	return err
+}
+
+// encode stores v as JSON, and a nil pointer as NULL.
+func encode[T any](v *T) (any, error) {
+	if v == nil {
+		return nil, nil
+	}
+	b, err := json.Marshal(v)
+	return string(b), err
+}
+
+// Handout is what a worker is told of a run before it starts.
+type Handout struct {
+	Test  bool
+	Extra run.Extra
+}
+
+// Handouts reads the handouts of runs by their ids.
+func (tx *Tx) Handouts(ids []string) (map[string]Handout, error) {
+	rows, err := tx.Query(`SELECT id, is_test, extra FROM run WHERE id {{in $1}}`, sqldb.List(ids))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := make(map[string]Handout, len(ids))
+	for rows.Next() {
+		var runID string
+		var h Handout
+		if err := rows.Scan(&runID, &h.Test, jsonInto(&h.Extra)); err != nil {
+			return nil, err
+		}
+		out[runID] = h
+	}
+	return out, rows.Err()
+}
+
+// LockMetadata reads the metadata of a run for update, fault.NotFound when the environment has none of that id.
+func (tx *Tx) LockMetadata(envID, runID string) (run.Packet, error) {
+	var p run.Packet
+	err := tx.QueryRow(`SELECT metadata, metadata_type FROM run WHERE id = $1 AND env_id = $2 {{lock}}`, runID, envID).
+		Scan(text(&p.Data), text(&p.Type))
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return p, fault.New(fault.NotFound, "Task Run not found")
+	}
+	return p, err
+}

@@ -1,0 +1,182 @@
+package store
+
+import (
+	"errors"
+	"time"
+
+	"sear/internal/deploy"
+	"sear/internal/fault"
+	"sear/internal/id"
+	"sear/internal/queue"
+	"sear/internal/run"
+	"sear/internal/sqldb"
+)
+
+// Line is one of the two lines of the queue: new work, or runs that wait for their slot back.
+type Line int64
+
+// The lines.
+const (
+	ForWorker Line = forWorker
+	ForSlot   Line = forSlot
+)
+
+// Head is a lane of the queue and the score of its first run, in milliseconds.
+type Head struct {
+	Lane  string
+	Score int64
+}
+
+// Heads reads up to n lanes of an environment that hold runs, in order of their
+// name after the given one: one index seek a lane, however long it is.
+func (tx *Tx) Heads(envID string, line Line, after string, n int) ([]Head, error) {
+	rows, err := tx.Query(`WITH RECURSIVE lanes(lane) AS (
+		SELECT min(lane) FROM run WHERE env_id = $1 AND queued = $2 AND queued > 0 AND lane > $3
+		UNION ALL
+		SELECT (SELECT min(lane) FROM run WHERE env_id = $1 AND queued = $2 AND queued > 0 AND lane > lanes.lane)
+		FROM lanes WHERE lanes.lane IS NOT NULL)
+		SELECT lane, (SELECT min(score) FROM run WHERE env_id = $1 AND queued = $2 AND queued > 0 AND lane = lanes.lane)
+		FROM lanes WHERE lane IS NOT NULL LIMIT $4`, envID, int64(line), after, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []Head
+	for rows.Next() {
+		var h Head
+		if err := rows.Scan(&h.Lane, &h.Score); err != nil {
+			return nil, err
+		}
+		out = append(out, h)
+	}
+	return out, rows.Err()
+}
+
+// Claim reads up to n runs of a lane that may go now, for update, in their order.
+func (tx *Tx) Claim(envID string, line Line, lane string, n int, now time.Time) ([]run.Run, error) {
+	return tx.queryRuns(`SELECT `+runColumns+` FROM run
+		WHERE env_id = $1 AND queued = $2 AND queued > 0 AND lane = $3 AND score <= $4 ORDER BY score, id LIMIT $5 {{skip locked}}`,
+		envID, int64(line), lane, now.UnixMilli(), n)
+}
+
+// Running counts the slots each lane of an environment holds.
+func (tx *Tx) Running(envID string) (map[string]int, error) {
+	rows, err := tx.Query(`SELECT lane, count(*) FROM run WHERE env_id = $1 AND slot = 1 GROUP BY lane`, envID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := map[string]int{}
+	for rows.Next() {
+		var lane string
+		var n int
+		if err := rows.Scan(&lane, &n); err != nil {
+			return nil, err
+		}
+		out[lane] = n
+	}
+	return out, rows.Err()
+}
+
+// EnvironmentsWaitingForSlots are the environments with runs that wait for their slot back.
+func (tx *Tx) EnvironmentsWaitingForSlots() ([]string, error) {
+	return tx.texts(`SELECT DISTINCT env_id FROM run WHERE exec = 'QUEUED_EXECUTING'`)
+}
+
+// QueueLimits maps the queues of these names to how many runs each of their lanes
+// may hold: 0 while paused, queue.Unlimited without a limit.
+func (tx *Tx) QueueLimits(envID string, names []string) (map[string]int, error) {
+	rows, err := tx.Query(`SELECT name, paused, COALESCE(override, base_limit) FROM queue WHERE env_id = $1 AND name {{in $2}}`,
+		envID, sqldb.List(names))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := make(map[string]int, len(names))
+	for rows.Next() {
+		var name string
+		var paused bool
+		var limit *int
+		if err := rows.Scan(&name, &paused, &limit); err != nil {
+			return nil, err
+		}
+		switch {
+		case paused:
+			out[name] = 0
+		case limit == nil:
+			out[name] = queue.Unlimited
+		default:
+			out[name] = *limit
+		}
+	}
+	return out, rows.Err()
+}
+
+// HasQueue reports whether an environment knows a queue of this name.
+func (tx *Tx) HasQueue(envID, name string) (bool, error) {
+	var one int
+	err := tx.QueryRow(`SELECT 1 FROM queue WHERE env_id = $1 AND name = $2`, envID, name).Scan(&one)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// DeclareQueues makes the queues of a new worker known. A limit in code changes
+// the base only; an override stays in force.
+func (tx *Tx) DeclareQueues(envID string, queues []deploy.Queue, now time.Time) error {
+	args := make([]any, 0, 7*len(queues))
+	for _, q := range queues {
+		kind := "custom"
+		if deploy.Implicit(q.Name) {
+			kind = "task"
+		}
+		var limit any
+		if q.Limit != nil {
+			limit = *q.Limit
+		}
+		args = append(args, id.New(now), envID, q.Name, kind, limit, 0, now.UnixMicro())
+	}
+	_, err := tx.InsertRows(`INSERT INTO queue (id, env_id, name, kind, base_limit, paused, created_at) VALUES {{values}}
+		ON CONFLICT (env_id, name) DO UPDATE SET base_limit = excluded.base_limit`, 7, args)
+	return err
+}
+
+// SetQueuePaused pauses or resumes a queue by its name.
+func (tx *Tx) SetQueuePaused(envID, name string, paused bool) error {
+	n, err := tx.Exec(`UPDATE queue SET paused = $1 WHERE env_id = $2 AND name = $3`, flag(paused), envID, name)
+	if err == nil && n == 0 {
+		return fault.New(fault.NotFound, "Queue not found")
+	}
+	return err
+}
+
+// OverrideQueue sets, or with nil removes, the limit that stands above the declared one.
+func (tx *Tx) OverrideQueue(envID, name string, limit *int, now time.Time) error {
+	var value, at any
+	if limit != nil {
+		value, at = *limit, now.UnixMicro()
+	}
+	n, err := tx.Exec(`UPDATE queue SET override = $1, overridden_at = $2 WHERE env_id = $3 AND name = $4`, value, at, envID, name)
+	if err == nil && n == 0 {
+		return fault.New(fault.NotFound, "Queue not found")
+	}
+	return err
+}
+
+// QueueID is the internal id of a queue, or "" while no worker has declared it.
+func (tx *Tx) QueueID(envID, name string) (string, error) {
+	var queueID string
+	err := tx.QueryRow(`SELECT id FROM queue WHERE env_id = $1 AND name = $2`, envID, name).Scan(&queueID)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return "", nil
+	}
+	return queueID, err
+}
+
+// LockSlots makes this transaction the only one that hands out slots of an
+// environment, and returns its concurrency limit.
+func (tx *Tx) LockSlots(envID string) (limit int, paused bool, err error) {
+	err = tx.QueryRow(`SELECT concurrency_limit, paused FROM env WHERE id = $1 {{lock}}`, envID).Scan(&limit, &paused)
+	return limit, paused, err
+}

@@ -1,0 +1,219 @@
+package store_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sear/internal/fault"
+	"sear/internal/store"
+	"sear/internal/tenant"
+)
+
+func TestUsers(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, st *store.Store) {
+		u := seedTenancy(t, st, "a").user
+		bare := tenant.User{ID: "u2", Email: "b@example.com", Name: "B", CreatedAt: now}
+		update(t, st, func(tx *store.Tx) error { return tx.AddUser(bare, "") })
+		update(t, st, func(tx *store.Tx) error {
+			for _, want := range []struct {
+				tenant.User
+				hash string
+			}{{u, "hash"}, {bare, ""}} {
+				got, hash, err := tx.UserByEmail(want.Email)
+				if diff := cmp.Diff(want.User, got); err != nil || diff != "" || hash != want.hash {
+					t.Errorf("UserByEmail: hash %q, %v\n%s", hash, err, diff)
+				}
+				if got, err := tx.User(want.ID); err != nil || got != want.User {
+					t.Errorf("User: %v, %v", got, err)
+				}
+			}
+			for _, c := range []struct {
+				id   string
+				want bool
+			}{{u.ID, true}, {u.ID, false}, {bare.ID, false}, {"none", false}} {
+				if named, err := tx.NameUser(c.id, "New"); err != nil || named != c.want {
+					t.Errorf("NameUser(%s) = %v, %v", c.id, named, err)
+				}
+			}
+			if _, err := tx.User("none"); !fault.Is(err, fault.NotFound) {
+				t.Errorf("an unknown user: %v", err)
+			}
+			return nil
+		})
+	})
+}
+
+func TestPATs(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, st *store.Store) {
+		u := seedTenancy(t, st, "a").user
+		hidden := store.PAT{ID: "p1", UserID: u.ID, Name: "cli", Hash: "h1", Obfuscated: "o", CreatedAt: now}
+		shown := store.PAT{ID: "p2", UserID: u.ID, Name: "first", Hash: "h2", Obfuscated: "o", Sealed: []byte{1}, CreatedAt: now}
+		update(t, st, func(tx *store.Tx) error {
+			if err := tx.AddPAT(hidden); err != nil {
+				return err
+			}
+			return tx.AddPAT(shown)
+		})
+		update(t, st, func(tx *store.Tx) error {
+			p, err := tx.ShowablePAT()
+			if diff := cmp.Diff(shown, p); err != nil || diff != "" {
+				t.Errorf("ShowablePAT: %v\n%s", err, diff)
+			}
+			for _, p := range []store.PAT{hidden, shown} {
+				if got, err := tx.UserByPAT(p.Hash); err != nil || got != u {
+					t.Errorf("UserByPAT: %v, %v", got, err)
+				}
+				if err := tx.RevokePAT(p.ID, now); err != nil {
+					return err
+				}
+				if _, err := tx.UserByPAT(p.Hash); !fault.Is(err, fault.NotFound) {
+					t.Errorf("UserByPAT of a revoked token: %v", err)
+				}
+			}
+			if _, err := tx.ShowablePAT(); !fault.Is(err, fault.NotFound) {
+				t.Errorf("ShowablePAT after all were revoked: %v", err)
+			}
+			return nil
+		})
+	})
+}
+
+func TestSessions(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, st *store.Store) {
+		u := seedTenancy(t, st, "a").user
+		end := now.Add(time.Hour)
+		update(t, st, func(tx *store.Tx) error {
+			if err := tx.AddSession("s1", u.ID, now, end); err != nil {
+				return err
+			}
+			if got, err := tx.UserBySession("s1", end.Add(-1)); err != nil || got != u {
+				t.Errorf("UserBySession: %v, %v", got, err)
+			}
+			if _, err := tx.UserBySession("s1", end); !fault.Is(err, fault.NotFound) {
+				t.Errorf("an expired session: %v", err)
+			}
+			if err := tx.AddSession("s2", u.ID, end, end.Add(time.Hour)); err != nil {
+				return err
+			}
+			if _, err := tx.UserBySession("s1", now); !fault.Is(err, fault.NotFound) {
+				t.Errorf("expired sessions are not removed: %v", err)
+			}
+			if err := tx.DeleteSession("s2"); err != nil {
+				return err
+			}
+			if _, err := tx.UserBySession("s2", now); !fault.Is(err, fault.NotFound) {
+				t.Errorf("a session that was ended: %v", err)
+			}
+			return nil
+		})
+	})
+}
+
+func TestAuthCodes(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, st *store.Store) {
+		u := seedTenancy(t, st, "a").user
+		c := store.AuthCode{
+			Hash: "c1", Approval: store.ApprovalCallback, Challenge: "ch", CallbackPort: 4000, CreatedAt: now, ExpiresAt: now.Add(time.Hour),
+		}
+		poll := store.AuthCode{Hash: "c2", Approval: store.ApprovalPoll, CreatedAt: now, ExpiresAt: now.Add(time.Minute)}
+		update(t, st, func(tx *store.Tx) error {
+			for _, c := range []store.AuthCode{c, poll} {
+				if err := tx.AddAuthCode(c); err != nil {
+					return err
+				}
+				got, err := tx.AuthCode(c.Hash, now)
+				if diff := cmp.Diff(c, got); err != nil || diff != "" {
+					t.Errorf("AuthCode: %v\n%s", err, diff)
+				}
+			}
+			c.UserID, c.ApprovalHash, c.Sealed, c.ExpiresAt = u.ID, "ah", []byte{1}, now.Add(2*time.Hour)
+			if err := tx.SaveAuthCode(c); err != nil {
+				return err
+			}
+			got, err := tx.LockAuthCode(c.Hash, now.Add(90*time.Minute))
+			if diff := cmp.Diff(c, got); err != nil || diff != "" {
+				t.Errorf("LockAuthCode: %v\n%s", err, diff)
+			}
+			if _, err := tx.AuthCode(poll.Hash, poll.ExpiresAt); !fault.Is(err, fault.NotFound) {
+				t.Errorf("an expired code: %v", err)
+			}
+			return nil
+		})
+	})
+}
+
+func TestAuthCodesAreBounded(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, st *store.Store) {
+		add := func(tx *store.Tx, name string, at time.Time) error {
+			return tx.AddAuthCode(store.AuthCode{Hash: name, Approval: store.ApprovalPoll, CreatedAt: at, ExpiresAt: at.Add(time.Minute)})
+		}
+		update(t, st, func(tx *store.Tx) error {
+			for i := range 1000 {
+				if err := add(tx, fmt.Sprint(i), now); err != nil {
+					return err
+				}
+			}
+			if err := add(tx, "more", now); !fault.Is(err, fault.Limit) {
+				t.Errorf("one more: %v", err)
+			}
+			return add(tx, "later", now.Add(time.Minute))
+		})
+	})
+}
+
+func TestVariables(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, st *store.Store) {
+		s := seedTenancy(t, st, "a")
+		root, other := s.envs[tenant.Preview], s.envs[tenant.Development]
+		var branch *tenant.Environment
+		update(t, st, func(tx *store.Tx) (err error) {
+			if branch, err = tx.OpenBranch(root, "b", now); err != nil {
+				return err
+			}
+			for _, v := range []store.Variable{
+				{EnvID: root.ID, Name: "B", Sealed: []byte{1}}, {EnvID: root.ID, Name: "A", Sealed: []byte{2}},
+				{EnvID: branch.ID, Name: "B", Sealed: []byte{3}, Secret: true}, {EnvID: branch.ID, Name: "C", Sealed: []byte{4}},
+				{EnvID: other.ID, Name: "D", Sealed: []byte{5}}, {EnvID: root.ID, Name: "A", Sealed: []byte{6}},
+			} {
+				if err := tx.SetVariable(v, now); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		a := store.Variable{EnvID: root.ID, Name: "A", Sealed: []byte{6}, Version: 2}
+		for env, want := range map[*tenant.Environment][]store.Variable{
+			root: {a, {EnvID: root.ID, Name: "B", Sealed: []byte{1}, Version: 1}},
+			branch: {
+				a, {EnvID: branch.ID, Name: "B", Sealed: []byte{3}, Secret: true, Version: 1},
+				{EnvID: branch.ID, Name: "C", Sealed: []byte{4}, Version: 1},
+			},
+			s.envs[tenant.Staging]: nil,
+		} {
+			update(t, st, func(tx *store.Tx) error {
+				got, err := tx.Variables(env)
+				if diff := cmp.Diff(want, got); err != nil || diff != "" {
+					t.Errorf("Variables of %s %s: %v\n%s", env.Type, env.Branch, err, diff)
+				}
+				return nil
+			})
+		}
+		update(t, st, func(tx *store.Tx) error {
+			for _, want := range []bool{true, false} {
+				if existed, err := tx.DeleteVariable(branch.ID, "B"); err != nil || existed != want {
+					t.Errorf("DeleteVariable = %v, %v; want %v", existed, err, want)
+				}
+			}
+			return nil
+		})
+	})
+}

@@ -1,0 +1,65 @@
+package tenant
+
+import "time"
+
+// Kind is the sort of credential a request came with.
+type Kind string
+
+// The kinds. A request without a credential has the zero Kind.
+const (
+	KindNone      Kind = ""
+	KindSecretKey Kind = "secret key"     // the root key of an environment: may do everything in it
+	KindScopedKey Kind = "additional key" // a further key of an environment, held to its scopes
+	KindPublic    Kind = "public token"   // a JWT signed with an environment's key, held to its scopes
+	KindPAT       Kind = "personal access token"
+)
+
+// Principal is who makes a request and what the credential permits.
+type Principal struct {
+	Kind   Kind
+	Env    *Environment // nil for a personal access token and without a credential
+	UserID string       // set for a personal access token
+	Scopes []string     // of additional keys and public tokens
+
+	// OneTime identifies a public token that may be used once, "" for all others.
+	// Whoever acts on it must record it in the same transaction.
+	OneTime string
+	// ExpiresAt is when a public token ends, zero for other credentials.
+	ExpiresAt time.Time
+	// SkipColumns are run columns a public token asked realtime to leave out.
+	SkipColumns []string
+}
+
+// Can reports whether the credential permits the action on a thing of the given type;
+// id "" means all things of the type. A personal access token is not limited by scopes:
+// what it reaches is limited by the user's memberships.
+func (p Principal) Can(action, kind, id string) bool {
+	switch p.Kind {
+	case KindSecretKey, KindPAT:
+		return true
+	case KindScopedKey, KindPublic:
+		for _, s := range p.Scopes {
+			if ParseScope(s).Allows(action, kind, id) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// MayGrant reports whether the credential may put the scope into a token it hands out.
+// Public tokens hand out nothing.
+func (p Principal) MayGrant(scope string) bool {
+	switch p.Kind {
+	case KindSecretKey:
+		return true
+	case KindScopedKey:
+		want := ParseScope(scope)
+		for _, s := range p.Scopes {
+			if ParseScope(s).Covers(want) {
+				return true
+			}
+		}
+	}
+	return false
+}
