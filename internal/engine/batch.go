@@ -1,0 +1,246 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"sear/internal/fault"
+	"sear/internal/id"
+	"sear/internal/run"
+	"sear/internal/store"
+	"sear/internal/tenant"
+)
+
+// NewBatch is the first phase of a batch trigger.
+type NewBatch struct {
+	RunCount     int
+	ParentID     string
+	ResumeParent bool // the parent waits for all items, from the moment they are there
+	Key          Key
+	Request      string
+	OneTime      string
+}
+
+// CreateBatch promises a batch; cached reports that a key led to an earlier one,
+// whose items are not to be sent again.
+func (e *Engine) CreateBatch(ctx context.Context, env *tenant.Environment, n NewBatch) (b store.Batch, cached bool, err error) {
+	err = e.update(ctx, func(w *work) (err error) {
+		if n.ResumeParent {
+			if _, err := w.parent(env, Trigger{Task: "a batch", ParentID: n.ParentID, ResumeParent: true}); err != nil {
+				return err
+			}
+		}
+		b, cached, err = w.batch(env, n)
+		if err == nil && cached && n.ResumeParent && b.Status == store.BatchProcessing {
+			err = w.waitForBatch(env, n.ParentID, b)
+		}
+		return err
+	})
+	repeated := n.Request != "" && b.Request == n.Request // the answer was lost: its items are still to come
+	return b, cached && !repeated, err
+}
+
+func (w *work) batch(env *tenant.Environment, n NewBatch) (store.Batch, bool, error) {
+	if n.OneTime != "" {
+		if err := w.useOnce(n.OneTime, "a batch"); err != nil {
+			return store.Batch{}, false, err
+		}
+	}
+	if n.Key.Text != "" || n.Request != "" {
+		b, err := w.tx.BatchByKey(env.ID, n.Key.Text, n.Request)
+		switch {
+		case err == nil && (b.Key.Key == "" || b.Key.ExpiresAt.After(w.now)):
+			return b, true, nil
+		case err == nil:
+			if err := w.tx.ReleaseBatchKey(b.ID); err != nil {
+				return b, false, err
+			}
+		case !isNotFound(err):
+			return b, false, err
+		}
+	}
+	b := store.Batch{ID: id.New(w.now), EnvID: env.ID, RunCount: n.RunCount, Status: store.BatchPending,
+		ParentID: n.ParentID, ResumeParent: n.ResumeParent, Key: n.Key.stored(w.now), KeyOptions: n.Key.Options,
+		Request: n.Request, Due: w.now.Add(w.e.opt.SealWait), CreatedAt: w.now, UpdatedAt: w.now}
+	if w.due.IsZero() || b.Due.Before(w.due) {
+		w.due = b.Due
+	}
+	return b, false, w.tx.AddBatch(b)
+}
+
+// Item is one item of a batch. Failed is set when it could not even be decoded
+// into a trigger: a run that failed from the start stands in for it.
+type Item struct {
+	Index int
+	Trigger
+	Failed *run.Error
+}
+
+// Progress is how far a batch has come.
+type Progress struct {
+	Accepted, Repeated, Arrived int
+	Sealed                      bool
+}
+
+// AddItems triggers items of a batch. Indexes that arrived before are skipped, so
+// a stream may be sent again from its start.
+func (e *Engine) AddItems(ctx context.Context, env *tenant.Environment, batchID string, items []Item) (p Progress, err error) {
+	err = e.update(ctx, func(w *work) error {
+		p = Progress{}
+		b, err := w.openBatch(env, batchID)
+		if err != nil || b.Status != store.BatchPending {
+			p = Progress{Repeated: len(items), Sealed: err == nil}
+			return err
+		}
+		seen, err := w.tx.BatchIndexes(b.ID)
+		if err != nil {
+			return err
+		}
+		return w.addItems(env, b, items, seen, &p)
+	})
+	return p, err
+}
+
+// openBatch is a batch that takes items, or took them all.
+func (w *work) openBatch(env *tenant.Environment, batchID string) (store.Batch, error) {
+	b, err := w.tx.LockBatch(env.ID, batchID)
+	switch {
+	case isNotFound(err):
+		return b, fault.Newf(fault.Invalid, "Batch %s not found", id.Friendly(id.Batch, batchID))
+	case err == nil && b.Status == store.BatchAborted:
+		return b, fault.Newf(fault.Invalid, "Batch %s is not in PENDING status (current: ABORTED)", id.Friendly(id.Batch, batchID))
+	}
+	return b, err
+}
+
+func (w *work) addItems(env *tenant.Environment, b store.Batch, items []Item, seen map[int]bool, p *Progress) error {
+	parent, err := w.parent(env, Trigger{ParentID: b.ParentID})
+	if err != nil {
+		return err
+	}
+	settings := map[taskKey]run.Create{}
+	ids := id.Sequence(w.now, len(items))
+	for n, item := range items {
+		switch {
+		case item.Index < 0 || item.Index >= b.RunCount:
+			return fault.Newf(fault.Invalid, "Item index %d exceeds batch runCount %d", item.Index, b.RunCount)
+		case seen[item.Index]:
+			p.Repeated++
+			continue
+		}
+		seen[item.Index] = true
+		p.Accepted++
+		if err := w.addItem(env, b, parent, item, ids[n], settings); err != nil {
+			return fmt.Errorf("item %d: %w", item.Index, err)
+		}
+	}
+	return nil
+}
+
+// taskKey names triggers that resolve alike.
+type taskKey struct{ task, queue, version string }
+
+func (w *work) addItem(env *tenant.Environment, b store.Batch, parent run.Run, item Item, runID string, settings map[taskKey]run.Create) error {
+	t := item.Trigger
+	if found, ok, err := w.existing(env, t); err != nil || ok {
+		if err != nil {
+			return err
+		}
+		own := store.BatchItem{Index: item.Index, RunID: found, Task: t.Task}
+		w.write(func(tx *store.Tx) error { return tx.AddBatchItems(b.ID, []store.BatchItem{own}) })
+		return nil
+	}
+	key := taskKey{t.Task, t.Queue, t.Version}
+	c, ok := settings[key]
+	if !ok && item.Failed == nil {
+		var err error
+		if c, err = w.resolve(env, t); refusal(err) {
+			item.Failed = untriggered(err)
+		} else if err != nil {
+			return err
+		} else {
+			settings[key] = c
+		}
+	}
+	c.Run.EnvID, c.Run.Task, c.Failed = env.ID, t.Task, item.Failed
+	c.Run.DelayUntil, c.PriorityMS = t.DelayUntil, t.PriorityMS
+	c.Run.MaxAttempts, c.Run.MaxDuration, c.Run.Machine, c.Run.Lane.Key = t.MaxAttempts, t.MaxDuration, t.Machine, t.ConcurrencyKey
+	if t.TTL != nil {
+		c.Run.TTL = *t.TTL
+	}
+	if c.Run.Lane.Queue == "" {
+		c.Run.Lane.Queue = run.TaskQueue(t.Task)
+	}
+	c.Run.ID, c.Run.BatchID, c.Run.BatchIndex = runID, b.ID, item.Index
+	t.ResumeParent = b.ResumeParent
+	w.family(&c, t, parent)
+	return w.createItem(env, c, t)
+}
+
+func (w *work) createItem(env *tenant.Environment, c run.Create, t Trigger) error {
+	d := run.Definition{Payload: t.Payload, Metadata: t.Metadata, Seed: t.Metadata, Tags: t.Tags, Test: t.Test,
+		Key: t.Key.stored(w.now), Extra: t.Extra}
+	d.Extra.KeyOptions, d.Extra.PriorityMS = t.Key.Options, t.PriorityMS
+	r, err := w.create(env, c, d)
+	if err == nil && t.Debounce != nil {
+		w.write(func(tx *store.Tx) error { return tx.SetDebounced(env.ID, t.Task, t.Debounce.Key, r.ID) })
+	}
+	return err
+}
+
+// untriggered is the error of a run that stands in for an item that was refused.
+func untriggered(err error) *run.Error {
+	return &run.Error{Type: run.Internal, Code: run.CodeItemUntriggered, Message: err.Error()}
+}
+
+// SealBatch ends the stream of items: once all have arrived, the batch is sealed
+// and a parent that waits for it is blocked. It may be called again.
+func (e *Engine) SealBatch(ctx context.Context, env *tenant.Environment, batchID string) (p Progress, err error) {
+	err = e.update(ctx, func(w *work) error {
+		b, err := w.tx.Batch(env.ID, batchID)
+		if err != nil {
+			return err
+		}
+		if b.ResumeParent {
+			if err := w.lock(b.ParentID); err != nil {
+				return err
+			}
+		}
+		if b, err = w.openBatch(env, batchID); err != nil {
+			return err
+		}
+		p.Arrived, _, err = w.tx.BatchProgress(b.ID)
+		p.Sealed = b.Status == store.BatchProcessing || p.Arrived >= b.RunCount
+		if err != nil || !p.Sealed || b.Status == store.BatchProcessing {
+			return err
+		}
+		if err := w.tx.EndBatch(b.ID, store.BatchProcessing, w.now); err != nil {
+			return err
+		}
+		if b.ResumeParent {
+			return w.waitForBatch(env, b.ParentID, b)
+		}
+		return nil
+	})
+	return p, err
+}
+
+// waitForBatch blocks a locked parent with every item of a sealed batch, and with
+// the batch itself, which as a waitpoint is complete by then.
+func (w *work) waitForBatch(env *tenant.Environment, parentID string, b store.Batch) error {
+	items, err := w.tx.BatchItems(b.ID)
+	if err != nil {
+		return err
+	}
+	runs := make(map[int]string, len(items))
+	for _, i := range items {
+		if i.RunID != "" {
+			runs[i.Index] = i.RunID
+		}
+	}
+	if err := w.waitForRuns(env, parentID, b.ID, runs); err != nil {
+		return err
+	}
+	w.edge(store.Edge{RunID: parentID, Kind: store.WaitBatch, WaitpointID: b.ID, Index: store.NoIndex, BatchID: b.ID, Done: true})
+	return nil
+}

@@ -1,0 +1,54 @@
+package engine
+
+import (
+	"time"
+
+	"sear/internal/run"
+	"sear/internal/store"
+	"sear/internal/tenant"
+)
+
+// debounced folds a trigger into the delayed run that its debounce key leads to, if there is one.
+func (w *work) debounced(env *tenant.Environment, t Trigger) (string, bool, error) {
+	runID, err := w.tx.Debounced(env.ID, t.Task, t.Debounce.Key)
+	if err != nil || runID == "" {
+		return "", false, err
+	}
+	r, err := w.run(env, runID)
+	if isNotFound(err) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	until := w.now.Add(t.Debounce.Delay).Truncate(time.Second)
+	late := t.Debounce.MaxDelay > 0 && until.After(r.CreatedAt.Add(t.Debounce.MaxDelay))
+	if r.Exec != run.Delayed || late {
+		return "", false, nil
+	}
+	if _, err := w.decide(env, runID, run.Debounce{Until: until}); err != nil {
+		return "", false, err
+	}
+	if t.Debounce.Trailing {
+		w.write(func(tx *store.Tx) error { return replace(tx, env.ID, runID, t, w.now) })
+	}
+	return runID, true, nil
+}
+
+// replace lets the latest of several debounced triggers win. What it does not say stays.
+func replace(tx *store.Tx, envID, runID string, t Trigger, at time.Time) error {
+	if err := tx.SetPayload(runID, t.Payload); err != nil {
+		return err
+	}
+	if t.Metadata.Data != "" {
+		if err := tx.SetMetadata(runID, t.Metadata, at); err != nil {
+			return err
+		}
+	}
+	if len(t.Tags) > 0 {
+		if err := tx.SetTags(envID, runID, t.Tags, at); err != nil {
+			return err
+		}
+	}
+	return tx.SetLimits(runID, t.MaxAttempts, t.MaxDuration, t.Machine)
+}

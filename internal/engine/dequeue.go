@@ -1,0 +1,329 @@
+package engine
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"sear/internal/deploy"
+	"sear/internal/queue"
+	"sear/internal/run"
+	"sear/internal/store"
+	"sear/internal/tenant"
+)
+
+// Delivery is a run handed to a worker under a lease.
+type Delivery struct {
+	Run       run.Run
+	Extra     store.Handout
+	Worker    *deploy.Worker
+	Completed []store.Completed // waitpoints a suspended run waited for
+}
+
+// Limits of one look at the queue.
+const (
+	maxHeads  = 256 // lanes
+	maxRounds = 4   // times slots are dealt again because a lane held fewer runs than it was dealt
+)
+
+// Dequeue hands out up to n runs of an environment that may go now, to the worker
+// with the given id; "" or an unknown id means the newest.
+func (e *Engine) Dequeue(ctx context.Context, env *tenant.Environment, workerID string, n int) ([]Delivery, error) {
+	var out []Delivery
+	err := e.update(ctx, func(w *work) error {
+		out = nil
+		worker, err := e.consumer(w.tx, env.ID, workerID)
+		if isNotFound(err) {
+			return nil // nobody could run anything
+		}
+		if err != nil {
+			return err
+		}
+		out, err = e.deal(w, env, worker, n)
+		return err
+	})
+	return out, err
+}
+
+// AwaitDequeue is Dequeue that waits for work until ctx ends; it returns an empty
+// list then.
+func (e *Engine) AwaitDequeue(ctx context.Context, env *tenant.Environment, workerID string, n int) ([]Delivery, error) {
+	watch := e.store.Watch(TopicQueue, env.ID)
+	defer watch.Close()
+	tick := time.NewTicker(e.patience())
+	defer tick.Stop()
+	for {
+		list, err := e.Dequeue(ctx, env, workerID, n)
+		if len(list) > 0 {
+			return list, nil
+		}
+		if ctx.Err() != nil {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil
+		case <-watch.C():
+		case <-tick.C:
+		}
+	}
+}
+
+func (e *Engine) consumer(tx *store.Tx, envID, workerID string) (*deploy.Worker, error) {
+	if workerID != "" {
+		if w, err := e.worker(tx, envID, workerID); !isNotFound(err) {
+			return w, err
+		}
+	}
+	return e.newest(tx, envID)
+}
+
+// resume gives slots back to the runs of an environment that wait for one.
+func (e *Engine) resume(ctx context.Context, envID string) error {
+	return e.update(ctx, func(w *work) error {
+		env, err := e.env(w.tx, envID)
+		if err != nil {
+			return err
+		}
+		_, err = e.deal(w, env, nil, 0)
+		return err
+	})
+}
+
+// deal gives the free slots of an environment first to runs that are alive and
+// wait for theirs, then to new ones, of which it hands out up to n.
+func (e *Engine) deal(w *work, env *tenant.Environment, worker *deploy.Worker, n int) ([]Delivery, error) {
+	limit, paused, err := w.tx.LockSlots(env.ID)
+	if err != nil {
+		return nil, err
+	}
+	running, err := w.tx.Running(env.ID)
+	if err != nil {
+		return nil, err
+	}
+	d := &dealer{e: e, w: w, env: env, worker: worker, running: running, limit: limit, free: limit}
+	for _, held := range running {
+		d.free -= held
+	}
+	left, err := d.deal(store.ForSlot, d.free, d.resume)
+	if err != nil {
+		return nil, err
+	}
+	w.tx.AfterCommit(func() { e.resumes.vain(env.ID, left) })
+	if paused || n == 0 {
+		return nil, nil
+	}
+	if _, err := d.deal(store.ForWorker, n, d.handOut); err != nil {
+		return nil, err
+	}
+	return d.deliveries()
+}
+
+// dealer is one look at the queue of an environment.
+type dealer struct {
+	e       *Engine
+	w       *work
+	env     *tenant.Environment
+	worker  *deploy.Worker
+	running map[string]int // slots by lane
+	limit   int            // of the environment, which also bounds each lane
+	free    int
+	out     []Delivery
+}
+
+// deal takes up to n runs out of a line, in rounds, and says whether some were left standing.
+func (d *dealer) deal(line store.Line, n int, take func(r run.Run) error) (left bool, err error) {
+	for round := 0; round < maxRounds; round++ {
+		loads, err := d.loads(line)
+		if err != nil || len(loads) == 0 {
+			return false, err
+		}
+		grants := queue.Pick(loads, min(n, d.free), d.w.now, rand.Float64)
+		if len(grants) == 0 {
+			return true, nil
+		}
+		taken := 0
+		for _, g := range grants {
+			got, err := d.grant(line, g, take)
+			if err != nil {
+				return false, err
+			}
+			taken += got
+		}
+		n -= taken
+		if n <= 0 || taken == 0 {
+			return true, nil
+		}
+	}
+	return true, nil
+}
+
+func (d *dealer) grant(line store.Line, g queue.Grant, take func(r run.Run) error) (int, error) {
+	list, err := d.w.tx.Claim(d.env.ID, line, g.Lane, g.N+d.taken(g.Lane), d.w.now)
+	if err != nil {
+		return 0, err
+	}
+	d.w.hold(list)
+	taken := 0
+	for _, r := range list {
+		if d.w.runs[r.ID].dirty || taken == g.N { // the row is only written at the end of the transaction
+			continue
+		}
+		if err := take(r); err != nil {
+			return taken, err
+		}
+		if d.w.runs[r.ID].run.Slot {
+			d.running[g.Lane]++
+			d.free--
+		}
+		taken++
+	}
+	return taken, nil
+}
+
+// taken counts the runs of a lane that this transaction has taken but not written yet.
+func (d *dealer) taken(lane string) (n int) {
+	for _, h := range d.w.runs {
+		if h.dirty && h.run.Lane.String() == lane {
+			n++
+		}
+	}
+	return n
+}
+
+// loads reads the lanes of a line whose first run may go now.
+func (d *dealer) loads(line store.Line) ([]queue.Load, error) {
+	heads, err := d.heads(line)
+	if err != nil {
+		return nil, err
+	}
+	heads = slices.DeleteFunc(heads, func(h store.Head) bool { return h.Score > d.w.now.UnixMilli() })
+	if len(heads) == 0 {
+		return nil, nil
+	}
+	names := make([]string, len(heads))
+	for i, h := range heads {
+		names[i] = run.ParseLane(h.Lane).Queue
+	}
+	limits, err := d.w.tx.QueueLimits(d.env.ID, names)
+	if err != nil {
+		return nil, err
+	}
+	loads := make([]queue.Load, len(heads))
+	for i, h := range heads {
+		limit, declared := limits[names[i]]
+		if !declared {
+			limit = queue.Unlimited
+		}
+		loads[i] = queue.Load{Lane: h.Lane, Oldest: time.UnixMilli(h.Score), Running: d.running[h.Lane], Limit: min(limit, d.limit)}
+	}
+	return loads, nil
+}
+
+// heads reads up to maxHeads lanes, beginning after those of the last look so that
+// each lane is seen however many there are.
+func (d *dealer) heads(line store.Line) ([]store.Head, error) {
+	d.e.mu.Lock()
+	after := d.e.cursor[d.env.ID]
+	d.e.mu.Unlock()
+	heads, err := d.w.tx.Heads(d.env.ID, line, after, maxHeads)
+	if err != nil {
+		return nil, err
+	}
+	if len(heads) < maxHeads && after != "" {
+		rest, err := d.w.tx.Heads(d.env.ID, line, "", maxHeads-len(heads))
+		if err != nil {
+			return nil, err
+		}
+		rest = slices.DeleteFunc(rest, func(h store.Head) bool { return h.Lane > after })
+		heads = append(heads, rest...)
+	}
+	after = ""
+	if len(heads) == maxHeads {
+		after = heads[len(heads)-1].Lane
+	}
+	d.e.mu.Lock()
+	d.e.cursor[d.env.ID] = after
+	d.e.mu.Unlock()
+	return heads, nil
+}
+
+func (d *dealer) resume(r run.Run) error {
+	_, err := d.w.decide(d.env, r.ID, run.Resume{})
+	return err
+}
+
+// handOut locks the run to a version, or parks it when none can take it.
+func (d *dealer) handOut(r run.Run) error {
+	cmd, worker, err := d.command(r)
+	if err != nil {
+		return err
+	}
+	r, err = d.w.decide(d.env, r.ID, cmd)
+	if err == nil && r.Exec == run.PendingExecuting {
+		d.out = append(d.out, Delivery{Run: r, Worker: worker})
+	}
+	return err
+}
+
+// command says which worker takes a run, or why none does.
+func (d *dealer) command(r run.Run) (run.Dequeue, *deploy.Worker, error) {
+	worker := d.worker
+	if r.WorkerID != "" && r.WorkerID != worker.ID {
+		var err error
+		if worker, err = d.e.worker(d.w.tx, d.env.ID, r.WorkerID); err != nil {
+			return run.Dequeue{}, nil, err
+		}
+	}
+	task := worker.Manifest.Task(r.Task)
+	if task == nil {
+		return run.Dequeue{Missing: "TASK_NOT_IN_LATEST"}, nil, nil
+	}
+	if !deploy.Implicit(r.Lane.Queue) {
+		known, err := d.w.tx.HasQueue(d.env.ID, r.Lane.Queue)
+		if err != nil {
+			return run.Dequeue{}, nil, err
+		}
+		if !known {
+			return run.Dequeue{Missing: "QUEUE_NOT_FOUND"}, nil, nil
+		}
+	}
+	cmd := run.Dequeue{WorkerID: worker.ID, Version: worker.Version, MaxDuration: int(task.MaxDuration), Machine: defaultMachine}
+	if task.Machine != nil && task.Machine.Preset != "" {
+		cmd.Machine = task.Machine.Preset
+	}
+	policy, err := d.e.policy(d.w.tx, run.Run{EnvID: d.env.ID, WorkerID: worker.ID, Task: r.Task})
+	if err != nil {
+		return run.Dequeue{}, nil, err
+	}
+	if policy != nil {
+		cmd.MaxAttempts = policy.Attempts()
+	}
+	return cmd, worker, nil
+}
+
+// defaultMachine is the preset of tasks that name none.
+const defaultMachine = "small-1x"
+
+// deliveries adds what the workers need to know of the runs beside their state.
+func (d *dealer) deliveries() ([]Delivery, error) {
+	if len(d.out) == 0 {
+		return nil, nil
+	}
+	ids := make([]string, len(d.out))
+	for i := range d.out {
+		ids[i] = d.out[i].Run.ID
+	}
+	handouts, err := d.w.tx.Handouts(ids)
+	if err != nil {
+		return nil, err
+	}
+	for i := range d.out {
+		d.out[i].Extra = handouts[d.out[i].Run.ID]
+	}
+	return d.out, nil
+}

@@ -1,0 +1,157 @@
+package engine
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"sear/internal/fault"
+	"sear/internal/run"
+	"sear/internal/store"
+	"sear/internal/tenant"
+)
+
+// Reschedule gives a delayed run another time.
+func (e *Engine) Reschedule(ctx context.Context, env *tenant.Environment, runID string, until time.Time) error {
+	return e.do(ctx, []string{runID}, func(w *work) error {
+		_, err := w.decide(env, runID, run.Reschedule{Until: until.UTC().Truncate(time.Microsecond)})
+		return err
+	})
+}
+
+// ResetKey releases an idempotency key of a task.
+func (e *Engine) ResetKey(ctx context.Context, env *tenant.Environment, task, key string) error {
+	return e.update(ctx, func(w *work) error {
+		released, err := w.tx.ResetKey(env.ID, task, key)
+		if err == nil && !released {
+			err = fault.Newf(fault.NotFound, "No runs found with idempotency key: %s and task: %s", key, task)
+		}
+		return err
+	})
+}
+
+// MaxTags is how many tags a run may have.
+const MaxTags = 10
+
+// AddTags adds tags to a run and returns how many were new. With more than MaxTags in all, none is added.
+func (e *Engine) AddTags(ctx context.Context, env *tenant.Environment, runID string, tags []string) (added int, err error) {
+	err = e.update(ctx, func(w *work) error {
+		if _, err := w.run(env, runID); err != nil {
+			return err
+		}
+		d, err := w.tx.Detail(env.ID, runID)
+		if err != nil {
+			return err
+		}
+		fresh := newTags(d.Tags, tags)
+		if added = len(fresh); added == 0 {
+			return nil
+		}
+		if total := len(d.Tags) + added; total > MaxTags {
+			return fault.Newf(fault.Invalid, "Runs can only have %d tags, you're trying to set %d. These tags have not been set: '%s'.",
+				MaxTags, total, strings.Join(fresh, "', '"))
+		}
+		return w.tx.SetTags(env.ID, runID, append(d.Tags, fresh...), w.now)
+	})
+	return added, err
+}
+
+func newTags(have, more []string) []string {
+	var out []string
+	for _, t := range more {
+		if strings.TrimSpace(t) != "" && !slices.Contains(have, t) && !slices.Contains(out, t) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// metadataGrace is how long after its end a run's metadata may still change.
+const metadataGrace = time.Hour
+
+// EditMetadata applies an edit to a run and its family in one commit, and returns
+// the run's document.
+func (e *Engine) EditMetadata(ctx context.Context, env *tenant.Environment, runID string, m run.MetadataEdit) (doc run.Packet, err error) {
+	err = e.update(ctx, func(w *work) error {
+		r, err := w.run(env, runID)
+		if err != nil {
+			return err
+		}
+		if r.Exec == run.Finished && w.now.Sub(r.CompletedAt) > metadataGrace {
+			return fault.New(fault.Invalid, "Cannot update metadata for a completed run")
+		}
+		doc, err = w.editMetadata(env, r, m)
+		return err
+	})
+	return doc, err
+}
+
+// editMetadata locks the family from the root down, which is the order of their
+// ids, and writes each document that changes.
+func (w *work) editMetadata(env *tenant.Environment, r run.Run, m run.MetadataEdit) (run.Packet, error) {
+	edits := map[string]*run.MetadataEdit{r.ID: {Replace: m.Replace, Own: slices.Clone(m.Own)}}
+	for _, relative := range []struct {
+		id  string
+		ops []run.Operation
+	}{{r.ParentID, m.Parent}, {r.RootID, m.Root}} {
+		if len(relative.ops) == 0 {
+			continue
+		}
+		id := relative.id
+		if id == "" {
+			id = r.ID
+		}
+		if edits[id] == nil {
+			edits[id] = &run.MetadataEdit{}
+		}
+		edits[id].Own = append(edits[id].Own, relative.ops...)
+	}
+	var doc run.Packet
+	for _, id := range slices.Sorted(maps.Keys(edits)) {
+		changed, err := w.editDocument(env, id, *edits[id])
+		if err != nil {
+			return doc, err
+		}
+		if id == r.ID {
+			doc = changed
+		}
+	}
+	return doc, nil
+}
+
+func (w *work) editDocument(env *tenant.Environment, runID string, edit run.MetadataEdit) (run.Packet, error) {
+	doc, err := w.tx.LockMetadata(env.ID, runID)
+	if err != nil || edit.Empty() {
+		return doc, err
+	}
+	text, err := run.ApplyMetadata(doc.Data, edit.Replace, edit.Own)
+	if err != nil {
+		return doc, err
+	}
+	doc = run.Packet{Data: text, Type: run.TypeJSON}
+	return doc, w.tx.SetMetadata(runID, doc, w.now)
+}
+
+// Replay triggers the task of a run again with its payload, tags and settings;
+// change may alter the trigger. What concerned only that run stays behind: its
+// keys, its delay, its family.
+func (e *Engine) Replay(ctx context.Context, env *tenant.Environment, runID string, change func(*Trigger)) (Triggered, error) {
+	var d store.Detail
+	if err := e.view(ctx, func(tx *store.Tx) (err error) {
+		d, err = tx.Detail(env.ID, runID)
+		return err
+	}); err != nil {
+		return Triggered{}, err
+	}
+	t := Trigger{
+		Task: d.Task, Payload: d.Payload, Metadata: d.Seed, Tags: d.Tags, Test: d.Test,
+		Queue: d.Lane.Queue, ConcurrencyKey: d.Lane.Key, Machine: d.Machine, MaxAttempts: 0, MaxDuration: 0,
+		Extra: run.Extra{Context: d.Extra.Context, ReplayedFrom: d.ID, Source: d.Extra.Source, Region: d.Extra.Region, Streams: d.Extra.Streams},
+	}
+	if change != nil {
+		change(&t)
+	}
+	return e.Trigger(ctx, env, t)
+}

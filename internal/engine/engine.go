@@ -1,0 +1,153 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sear/internal/deploy"
+	"sear/internal/run"
+	"sear/internal/store"
+	"sear/internal/tenant"
+)
+
+// Options are what an engine may be told. The zero value is upstream's behaviour.
+type Options struct {
+	Timeouts  run.Timeouts  // zero: run.DefaultTimeouts
+	KeepSlots bool          // a waiting run keeps its slot
+	SealWait  time.Duration // how long a batch may stay open; zero: 30 minutes
+	DevTTL    time.Duration // time to live of dev runs that name none; zero: 10 minutes
+	Log       *slog.Logger  // nil: none
+}
+
+// Engine changes runs. Its methods may be called from any goroutine, and work
+// only while Run does.
+type Engine struct {
+	store *store.Store
+	opt   Options
+	log   *slog.Logger
+
+	ops     chan *op
+	timer   *alarm
+	resumes *pokes // environments in which a run waits for its slot back
+	wakes   *pokes // runs of which a waitpoint completed
+	orders  *pokes // subjects of orders
+
+	mu      sync.Mutex
+	workers map[string]*deploy.Worker // by id; a worker never changes
+	envs    map[string]*tenant.Environment
+	cursor  map[string]string // lane after which the next dequeue of an environment begins
+}
+
+// New makes an engine over a store. It does nothing before Run.
+func New(st *store.Store, o Options) *Engine {
+	if o.Timeouts == (run.Timeouts{}) {
+		o.Timeouts = run.DefaultTimeouts
+	}
+	if o.SealWait == 0 {
+		o.SealWait = 30 * time.Minute
+	}
+	if o.DevTTL == 0 {
+		o.DevTTL = 10 * time.Minute
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Engine{
+		store: st, opt: o, log: o.Log,
+		ops:     make(chan *op, maxOps),
+		timer:   newAlarm(),
+		resumes: newPokes(),
+		wakes:   newPokes(),
+		orders:  newPokes(),
+		workers: map[string]*deploy.Worker{},
+		envs:    map[string]*tenant.Environment{},
+		cursor:  map[string]string{},
+	}
+}
+
+// lanes is how many transactions of commands run at once: on SQLite there is one
+// writer anyway, and a single lane gathers the most.
+func (e *Engine) lanes() int {
+	if e.store.Postgres() {
+		return 4
+	}
+	return 1
+}
+
+// Run carries out commands and timers until ctx ends. Commands that have begun
+// are finished; whatever is left undone is found again at the next start.
+func (e *Engine) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for range e.lanes() {
+		g.Go(func() error { return e.gather(ctx) })
+	}
+	g.Go(func() error { return e.runTimers(ctx) })
+	g.Go(func() error { return e.runResumes(ctx) })
+	g.Go(func() error { return e.runWakes(ctx) })
+	g.Go(func() error { return e.runOrders(ctx) })
+	return g.Wait()
+}
+
+// context is what decisions about a run of the environment may know.
+func (e *Engine) context(env *tenant.Environment, now time.Time) run.Ctx {
+	return run.Ctx{
+		Now: now, Jitter: rand.Float64(), Dev: env.Type == tenant.Development,
+		KeepSlot: e.opt.KeepSlots, Timeouts: e.opt.Timeouts,
+	}
+}
+
+// env remembers an environment by its id. What decisions read of it never changes.
+func (e *Engine) env(tx *store.Tx, envID string) (*tenant.Environment, error) {
+	e.mu.Lock()
+	env := e.envs[envID]
+	e.mu.Unlock()
+	if env != nil {
+		return env, nil
+	}
+	env, err := tx.Environment(envID)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.envs[envID] = env
+	return env, nil
+}
+
+// maxWorkers bounds the manifests kept in memory.
+const maxWorkers = 64
+
+// worker remembers a worker by its id.
+func (e *Engine) worker(tx *store.Tx, envID, workerID string) (*deploy.Worker, error) {
+	e.mu.Lock()
+	w := e.workers[workerID]
+	e.mu.Unlock()
+	if w != nil && w.EnvID == envID {
+		return w, nil
+	}
+	w, err := tx.Worker(envID, workerID)
+	if err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.workers) >= maxWorkers {
+		clear(e.workers)
+	}
+	e.workers[workerID] = w
+	return w, nil
+}
+
+// newest is the worker that runs without a version of their own go to.
+func (e *Engine) newest(tx *store.Tx, envID string) (*deploy.Worker, error) {
+	workerID, err := tx.NewestWorkerID(envID)
+	if err != nil {
+		return nil, err
+	}
+	return e.worker(tx, envID, workerID)
+}

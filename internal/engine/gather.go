@@ -1,0 +1,151 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"sear/internal/fault"
+	"sear/internal/sqldb"
+	"sear/internal/store"
+)
+
+// maxOps bounds the commands of one transaction.
+const maxOps = 256
+
+// op is one command on one or more runs, with the caller who waits for it.
+type op struct {
+	ctx  context.Context
+	runs []string            // locked and loaded before fn
+	fn   func(w *work) error // decides, possibly more than once; it may read through w.tx but write only through w
+	err  error
+	done chan struct{}
+}
+
+// do carries out a command together with whichever others are waiting: they share
+// their reads, their writes and their commit. It returns when the command is
+// durable, or was refused and changed nothing.
+func (e *Engine) do(ctx context.Context, runs []string, fn func(w *work) error) error {
+	o := &op{ctx: ctx, runs: runs, fn: fn, done: make(chan struct{})}
+	select {
+	case e.ops <- o:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-o.done:
+		return o.err
+	case <-ctx.Done(): // it may still be carried out; the caller must ask again to know
+		return ctx.Err()
+	}
+}
+
+// gather takes all commands that wait and commits them together: the batch is
+// whatever came in while the last one was being committed.
+func (e *Engine) gather(ctx context.Context) error {
+	batch := make([]*op, 0, maxOps)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case o := <-e.ops:
+			batch = append(batch[:0], o)
+		}
+		for more := true; more && len(batch) < maxOps; {
+			select {
+			case o := <-e.ops:
+				batch = append(batch, o)
+			default:
+				more = false
+			}
+		}
+		e.commit(context.WithoutCancel(ctx), batch)
+	}
+}
+
+// commit carries out a batch. If that fails as a whole, each command is carried
+// out by itself, so that only the guilty one fails.
+func (e *Engine) commit(ctx context.Context, batch []*op) {
+	if err := e.transact(ctx, batch); err != nil {
+		for _, o := range batch {
+			o.err = e.alone(ctx, o)
+		}
+	}
+	for _, o := range batch {
+		close(o.done)
+	}
+}
+
+// keyRaces is how often a command is tried that lost a race for a unique key; the
+// next try finds the winner.
+const keyRaces = 5
+
+func (e *Engine) alone(ctx context.Context, o *op) error {
+	var err error
+	for range keyRaces {
+		if err = e.transact(ctx, []*op{o}); err == nil {
+			return o.err
+		}
+		if !sqldb.IsUnique(err) {
+			break
+		}
+	}
+	return err
+}
+
+// transact runs the batch in one transaction. Its error concerns all of them;
+// the refusal of a single command is in op.err.
+func (e *Engine) transact(ctx context.Context, batch []*op) error {
+	return e.store.Update(ctx, func(tx *store.Tx) error {
+		w := e.begin(tx)
+		var ids []string
+		for _, o := range batch {
+			ids = append(ids, o.runs...)
+		}
+		if err := w.lock(ids...); err != nil {
+			return err
+		}
+		for _, o := range batch {
+			if o.err = o.ctx.Err(); o.err == nil {
+				o.err = w.attempt(o.fn)
+			}
+			if w.broken != nil {
+				return w.broken
+			}
+		}
+		return w.flush()
+	})
+}
+
+// update carries out a command in a transaction of its own. fn may write through
+// w.tx, because its error undoes everything.
+func (e *Engine) update(ctx context.Context, fn func(w *work) error) error {
+	var err error
+	for range keyRaces {
+		err = e.store.Update(ctx, func(tx *store.Tx) error {
+			w := e.begin(tx)
+			if err := fn(w); err != nil {
+				return err
+			}
+			return w.flush()
+		})
+		if err == nil || !sqldb.IsUnique(err) {
+			break
+		}
+	}
+	return err
+}
+
+// view reads one snapshot of the store.
+func (e *Engine) view(ctx context.Context, fn func(tx *store.Tx) error) error {
+	return e.store.View(ctx, fn)
+}
+
+// refusal reports whether err is an answer to the caller rather than trouble with the store.
+func refusal(err error) bool {
+	var f *fault.Error
+	return errors.As(err, &f) && f.Kind != fault.Internal && f.Kind != fault.Unavailable
+}
+
+// now is the instant of a transaction, in the resolution the store keeps.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }

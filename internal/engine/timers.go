@@ -1,0 +1,234 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"sear/internal/run"
+	"sear/internal/store"
+	"sear/internal/tenant"
+)
+
+// timerBatch is how many due rows one transaction takes.
+const timerBatch = 100
+
+// patience is how long the loops sleep without a hint. On SQLite hints never get
+// lost and the interval only covers failed attempts; on Postgres another node may
+// have died with work that this one must find.
+func (e *Engine) patience() time.Duration {
+	if e.store.Postgres() {
+		return time.Second
+	}
+	return 5 * time.Second
+}
+
+// runTimers carries out deadlines as they come due.
+func (e *Engine) runTimers(ctx context.Context) error {
+	sleep := time.NewTimer(0)
+	defer sleep.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.timer.wake:
+		case <-sleep.C:
+		}
+		next, err := e.handleDue(ctx)
+		if err != nil && ctx.Err() == nil {
+			e.log.Error("timers failed, trying again", "error", err)
+		}
+		sleep.Reset(min(next, e.patience()))
+	}
+}
+
+// handleDue carries out what is due and says how long there is until more is.
+func (e *Engine) handleDue(ctx context.Context) (time.Duration, error) {
+	for {
+		e.timer.take()
+		var handled int
+		for _, fn := range []func(*work) (int, error){e.dueRuns, e.dueWaitpoints, e.dueBatches} {
+			var n int
+			if err := e.update(ctx, func(w *work) (err error) { n, err = fn(w); return err }); err != nil {
+				return time.Second, err
+			}
+			handled += n
+		}
+		if handled > 0 {
+			continue
+		}
+		var next time.Time
+		if err := e.view(ctx, func(tx *store.Tx) (err error) { next, err = tx.NextDue(); return err }); err != nil {
+			return time.Second, err
+		}
+		if next.IsZero() {
+			return e.patience(), nil
+		}
+		if left := time.Until(next); left > 0 {
+			return left, nil
+		}
+	}
+}
+
+func (e *Engine) dueRuns(w *work) (int, error) {
+	list, err := w.tx.DueRuns(w.now, timerBatch)
+	if err != nil {
+		return 0, err
+	}
+	w.hold(list)
+	for _, r := range list {
+		env, err := e.env(w.tx, r.EnvID)
+		if err != nil {
+			return 0, err
+		}
+		policy, err := e.policy(w.tx, r)
+		if err != nil {
+			return 0, err
+		}
+		if _, err := w.decide(env, r.ID, run.Deadline(r, policy, w.now)); err != nil {
+			return 0, fmt.Errorf("deadline of run %s: %w", r.ID, err)
+		}
+		if r.Exec == run.Queued { // it may only have become eligible
+			w.stir(r.EnvID)
+		}
+	}
+	return len(list), nil
+}
+
+// policy is the retry policy of a run's task in the worker it is locked to; nil when there is none.
+func (e *Engine) policy(tx *store.Tx, r run.Run) (*run.Policy, error) {
+	if r.WorkerID == "" {
+		return nil, nil
+	}
+	worker, err := e.worker(tx, r.EnvID, r.WorkerID)
+	if err != nil {
+		return nil, err
+	}
+	task := worker.Manifest.Task(r.Task)
+	if task == nil || len(task.Retry) == 0 {
+		return nil, nil
+	}
+	var p run.Policy
+	if err := json.Unmarshal(task.Retry, &p); err != nil {
+		return nil, fmt.Errorf("retry settings of task %s: %w", r.Task, err)
+	}
+	return &p, nil
+}
+
+func (e *Engine) dueWaitpoints(w *work) (int, error) {
+	list, err := w.tx.DueWaitpoints(w.now, timerBatch)
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range list {
+		var out run.Packet
+		if p.Kind == store.WaitManual {
+			out = timedOut(p.Due)
+		}
+		if _, err := w.completeWaitpoint(p.ID, out, p.Kind == store.WaitManual); err != nil {
+			return 0, err
+		}
+	}
+	return len(list), nil
+}
+
+func (e *Engine) dueBatches(w *work) (int, error) {
+	list, err := w.tx.DueBatches(w.now, timerBatch)
+	if err != nil {
+		return 0, err
+	}
+	for _, b := range list {
+		if err := w.tx.EndBatch(b.ID, store.BatchAborted, w.now); err != nil {
+			return 0, err
+		}
+	}
+	return len(list), nil
+}
+
+// runWakes looks at runs whose waitpoints completed.
+func (e *Engine) runWakes(ctx context.Context) error {
+	return e.loop(ctx, e.wakes, func(ids []string) error {
+		return e.do(ctx, ids, func(w *work) error { return e.unblock(w, ids) })
+	}, func() error {
+		return e.view(ctx, func(tx *store.Tx) error {
+			ids, err := tx.WaitingUnblocks(1000)
+			e.wakes.add(ids...)
+			return err
+		})
+	})
+}
+
+// unblock moves on those of the locked runs that nothing blocks any more.
+func (e *Engine) unblock(w *work, ids []string) error {
+	if err := w.tx.TakeUnblocks(ids); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		h := w.runs[id]
+		if h == nil || h.run.Exec != run.Waiting && h.run.Exec != run.Suspended {
+			continue
+		}
+		env, err := e.env(w.tx, h.run.EnvID)
+		if err != nil {
+			return err
+		}
+		if err := w.tryUnblock(env, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tryUnblock moves a locked run on if nothing blocks it.
+func (w *work) tryUnblock(env *tenant.Environment, id string) error {
+	pending, err := w.tx.PendingEdges(id)
+	if err != nil || pending > 0 {
+		return err
+	}
+	_, err = w.decide(env, id, run.Unblock{})
+	return err
+}
+
+// runResumes gives waiting runs their slot back as slots become free.
+func (e *Engine) runResumes(ctx context.Context) error {
+	return e.loop(ctx, e.resumes, func(ids []string) error {
+		for _, envID := range ids {
+			if err := e.resume(ctx, envID); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() error {
+		return e.view(ctx, func(tx *store.Tx) error {
+			envs, err := tx.EnvironmentsWaitingForSlots()
+			e.resumes.add(envs...)
+			return err
+		})
+	})
+}
+
+// loop handles what was poked, and now and then searches for what was not.
+func (e *Engine) loop(ctx context.Context, p *pokes, handle func(ids []string) error, search func() error) error {
+	tick := time.NewTicker(e.patience())
+	defer tick.Stop()
+	if err := search(); err != nil && ctx.Err() == nil {
+		e.log.Error("recovery failed, trying again", "error", err)
+	}
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.wake:
+			if ids := p.take(maxOps); len(ids) > 0 {
+				err = handle(ids)
+			}
+		case <-tick.C:
+			err = search()
+		}
+		if err != nil && ctx.Err() == nil {
+			e.log.Error("background work failed, trying again", "error", err)
+		}
+	}
+}

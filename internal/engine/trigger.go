@@ -1,0 +1,311 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"sear/internal/deploy"
+	"sear/internal/fault"
+	"sear/internal/id"
+	"sear/internal/run"
+	"sear/internal/store"
+	"sear/internal/tenant"
+)
+
+// Trigger is a wish to run a task, decoded and checked as far as that goes
+// without the store. Payload and metadata are as the client encoded them.
+type Trigger struct {
+	Task           string
+	Payload        run.Packet
+	Metadata       run.Packet // a JSON object, or nothing
+	Queue          string     // "": the task's
+	ConcurrencyKey string
+	DelayUntil     time.Time
+	TTL            *time.Duration // nil: the task's; 0: none
+	Tags           []string
+	Test           bool
+	Key            Key
+	Request        string // transport idempotency key of the HTTP call
+	Machine        string
+	MaxAttempts    int
+	MaxDuration    int // seconds
+	PriorityMS     int64
+	Version        string // lock to this worker version
+	Debounce       *Debounce
+	ParentID       string
+	ResumeParent   bool // the parent waits for this run
+	OneTime        string
+	Extra          run.Extra // to be stored with the run
+}
+
+// Debounce folds triggers with the same key into one delayed run.
+type Debounce struct {
+	Key      string
+	Delay    time.Duration
+	Trailing bool          // the last payload counts, not the first
+	MaxDelay time.Duration // 0: none
+}
+
+// Triggered is the run that answers a trigger.
+type Triggered struct {
+	ID     string
+	Cached bool // the run existed already
+}
+
+// Trigger makes a run, or finds the one that an idempotency or debounce key
+// leads to. When it returns, the run is durable.
+func (e *Engine) Trigger(ctx context.Context, env *tenant.Environment, t Trigger) (out Triggered, err error) {
+	var locks []string
+	if t.ResumeParent && t.ParentID != "" {
+		locks = []string{t.ParentID}
+	}
+	if t.OneTime == "" {
+		err = e.do(ctx, locks, func(w *work) (err error) {
+			out, err = w.trigger(env, t)
+			return err
+		})
+		return out, err
+	}
+	err = e.update(ctx, func(w *work) (err error) {
+		if err := w.useOnce(t.OneTime, t.Task); err != nil {
+			return err
+		}
+		out, err = w.trigger(env, t)
+		return err
+	})
+	return out, err
+}
+
+// oneTimeLife is how long the use of a one-time token is remembered: longer than
+// any such token is valid.
+const oneTimeLife = 31 * 24 * time.Hour
+
+// useOnce records the use of a one-time token with the trigger it permits.
+func (w *work) useOnce(token, task string) error {
+	first, err := w.tx.UseToken(token, w.now.Add(oneTimeLife), w.now)
+	if err == nil && !first {
+		err = fault.Newf(fault.Invalid, "Cannot trigger %s with a one-time use token as it has already been used.", task)
+	}
+	return err
+}
+
+// trigger follows upstream's order of checks: repeated call, parent, idempotency
+// key, debounce key, version, queue.
+func (w *work) trigger(env *tenant.Environment, t Trigger) (Triggered, error) {
+	if t.Request != "" {
+		switch runID, err := w.tx.RunByRequest(env.ID, t.Task, t.Request); {
+		case err != nil:
+			return Triggered{}, err
+		case runID != "":
+			return Triggered{ID: runID}, nil
+		}
+	}
+	parent, err := w.parent(env, t)
+	if err != nil {
+		return Triggered{}, err
+	}
+	if found, ok, err := w.existing(env, t); err != nil || ok {
+		if err == nil && t.ResumeParent && parent.ID != "" {
+			err = w.waitForRuns(env, parent.ID, "", map[int]string{store.NoIndex: found})
+		}
+		return Triggered{ID: found, Cached: true}, err
+	}
+	r, err := w.newRun(env, t, parent)
+	if err != nil {
+		return Triggered{}, err
+	}
+	if t.ResumeParent && parent.ID != "" {
+		if _, err := w.decide(env, parent.ID, run.Block{}); err != nil {
+			return Triggered{}, err
+		}
+		w.edge(store.Edge{RunID: parent.ID, Kind: store.WaitRun, WaitpointID: r.ID, Index: store.NoIndex})
+	}
+	return Triggered{ID: r.ID}, nil
+}
+
+// parent is the run that triggers, the zero run when there is none in this
+// environment. A parent that waits must exist and be able to.
+func (w *work) parent(env *tenant.Environment, t Trigger) (run.Run, error) {
+	if t.ParentID == "" {
+		return run.Run{}, nil
+	}
+	if !t.ResumeParent {
+		p, err := w.tx.Run(env.ID, t.ParentID)
+		if isNotFound(err) {
+			return run.Run{}, nil
+		}
+		return p, err
+	}
+	p, err := w.run(env, t.ParentID)
+	if isNotFound(err) {
+		return p, fault.New(fault.NotFound, "Parent run not found")
+	}
+	if err == nil && p.Status.Final() {
+		err = fault.Newf(fault.Invalid, "Cannot trigger %s as the parent run has a status of %s", t.Task, p.Status)
+	}
+	return p, err
+}
+
+// existing finds the run that a key of the trigger leads to.
+func (w *work) existing(env *tenant.Environment, t Trigger) (string, bool, error) {
+	if t.Key.Text != "" {
+		if found, ok, err := w.keyHolder(env, t); ok || err != nil {
+			return found, ok, err
+		}
+	}
+	if t.Debounce != nil {
+		return w.debounced(env, t)
+	}
+	return "", false, nil
+}
+
+func (w *work) keyHolder(env *tenant.Environment, t Trigger) (string, bool, error) {
+	h, err := w.tx.RunByKey(env.ID, t.Task, t.Key.Text)
+	if err != nil || h == nil {
+		return "", false, err
+	}
+	w.hold([]run.Run{h.Run})
+	r := w.runs[h.Run.ID].run
+	if h.ExpiresAt.After(w.now) && !r.Status.ReleasesKey() {
+		return r.ID, true, nil
+	}
+	w.write(func(tx *store.Tx) error { return tx.ReleaseKey(h.Run.ID, t.Key.Text) })
+	return "", false, nil
+}
+
+// newRun makes the run of a trigger.
+func (w *work) newRun(env *tenant.Environment, t Trigger, parent run.Run) (run.Run, error) {
+	c, err := w.resolve(env, t)
+	if err != nil {
+		return run.Run{}, err
+	}
+	c.Run.ID = id.New(w.now)
+	w.family(&c, t, parent)
+	d := run.Definition{
+		Payload: t.Payload, Metadata: t.Metadata, Seed: t.Metadata, Tags: t.Tags, Test: t.Test,
+		Key: t.Key.stored(w.now), CallKey: t.Request, Extra: t.Extra,
+	}
+	d.Extra.KeyOptions = t.Key.Options
+	d.Extra.PriorityMS = t.PriorityMS
+	r, err := w.create(env, c, d)
+	if err == nil && t.Debounce != nil {
+		w.write(func(tx *store.Tx) error { return tx.SetDebounced(env.ID, t.Task, t.Debounce.Key, r.ID) })
+	}
+	return r, err
+}
+
+// family gives a run its place in its family. A child that is waited for counts
+// its time in the queue from its parent's, so that a family drains together.
+func (w *work) family(c *run.Create, t Trigger, parent run.Run) {
+	if parent.ID == "" {
+		return
+	}
+	c.Run.ParentID, c.Run.RootID, c.Run.Depth = parent.ID, parent.RootID, parent.Depth+1
+	if t.ResumeParent {
+		c.Run.ResumeParent = true
+		c.QueueTime = parent.QueuedAt
+	}
+}
+
+// resolve finds the worker version, the queue and the settings of the task a trigger names.
+func (w *work) resolve(env *tenant.Environment, t Trigger) (run.Create, error) {
+	c := run.Create{PriorityMS: t.PriorityMS, Run: run.Run{
+		EnvID: env.ID, Task: t.Task, DelayUntil: t.DelayUntil,
+		MaxAttempts: t.MaxAttempts, MaxDuration: t.MaxDuration, Machine: t.Machine,
+	}}
+	worker, err := w.version(env, t)
+	if err != nil {
+		return c, err
+	}
+	var task *deploy.Task
+	if worker != nil {
+		task = worker.Manifest.Task(t.Task)
+	}
+	if t.Version != "" {
+		if err := pinned(worker, task, t); err != nil {
+			return c, err
+		}
+		c.Run.WorkerID, c.Run.Version = worker.ID, worker.Version
+	}
+	c.Run.Lane = run.Lane{Queue: deploy.CleanQueueName(t.Queue), Key: t.ConcurrencyKey}
+	switch {
+	case c.Run.Lane.Queue != "":
+	case task != nil:
+		c.Run.Lane.Queue = task.QueueName()
+	default:
+		c.Run.Lane.Queue = run.TaskQueue(t.Task)
+	}
+	c.Run.TTL = w.ttl(env, t, task)
+	return c, nil
+}
+
+// version is the worker that a trigger is resolved with; nil when there is none yet.
+func (w *work) version(env *tenant.Environment, t Trigger) (*deploy.Worker, error) {
+	if t.Version == "" {
+		worker, err := w.e.newest(w.tx, env.ID)
+		if errors.Is(err, store.ErrNoWorker) {
+			return nil, nil
+		}
+		return worker, err
+	}
+	worker, err := w.tx.WorkerByVersion(env.ID, t.Version)
+	if errors.Is(err, store.ErrNoWorker) {
+		return nil, fault.Newf(fault.Invalid, "Task locked to version '%s', but no worker found with that version.", t.Version)
+	}
+	return worker, err
+}
+
+// pinned checks that the version a trigger is locked to has the task and the queue.
+func pinned(worker *deploy.Worker, task *deploy.Task, t Trigger) error {
+	if task == nil {
+		return fault.Newf(fault.Invalid, "Task '%s' not found on locked version '%s'.", t.Task, t.Version)
+	}
+	queue := deploy.CleanQueueName(t.Queue)
+	if queue == "" {
+		return nil
+	}
+	for _, q := range worker.Manifest.AllQueues() {
+		if q.Name == queue {
+			return nil
+		}
+	}
+	return fault.Newf(fault.Invalid, "Specified queue '%s' not found or not associated with locked version '%s'.", t.Queue, t.Version)
+}
+
+// ttl: the trigger's, else the task's, else in dev ten minutes, so that a laptop
+// that was closed does not wake up to yesterday's runs.
+func (w *work) ttl(env *tenant.Environment, t Trigger, task *deploy.Task) time.Duration {
+	if t.TTL != nil {
+		return *t.TTL
+	}
+	if task != nil {
+		if d, ok := task.TimeToLive(); ok {
+			return d
+		}
+	}
+	if env.Type == tenant.Development {
+		return w.e.opt.DevTTL
+	}
+	return 0
+}
+
+// waitForRuns blocks a locked parent with runs that exist already, by index.
+func (w *work) waitForRuns(env *tenant.Environment, parentID, batchID string, runIDs map[int]string) error {
+	ids := make([]string, 0, len(runIDs))
+	for _, runID := range runIDs {
+		ids = append(ids, runID)
+	}
+	if err := w.lock(ids...); err != nil {
+		return err
+	}
+	if _, err := w.decide(env, parentID, run.Block{BatchID: batchID}); err != nil {
+		return err
+	}
+	for index, runID := range runIDs {
+		h := w.runs[runID]
+		w.edge(store.Edge{RunID: parentID, Kind: store.WaitRun, WaitpointID: runID, Index: index, BatchID: batchID,
+			Done: h == nil || h.run.Exec == run.Finished})
+	}
+	return nil
+}
