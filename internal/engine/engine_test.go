@@ -88,7 +88,7 @@ func newEnvironment(t testing.TB, st *store.Store, kind tenant.EnvType) *tenant.
 	org := tenant.Organization{ID: id.New(at), Slug: id.Random(id.Lower, 8), Title: "Org", CreatedAt: at}
 	project := tenant.Project{ID: id.New(at), OrgID: org.ID, Ref: "proj_" + id.Random(id.Lower, 20), Slug: "p", Name: "P", CreatedAt: at}
 	env := &tenant.Environment{ID: id.New(at), OrgID: org.ID, ProjectID: project.ID, Type: kind, Slug: kind.Slug(),
-		ConcurrencyLimit: 10, CreatedAt: at}
+		ConcurrencyLimit: 100, CreatedAt: at}
 	err := st.Update(t.Context(), func(tx *store.Tx) error {
 		if err := tx.AddOrganization(org); err != nil {
 			return err

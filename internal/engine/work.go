@@ -49,6 +49,7 @@ type effects struct {
 	resuming []string // environments where a run waits for its slot
 	due      time.Time
 	writes   []func(tx *store.Tx) error
+	define   []*store.Detail // runs whose definition the caller wants to know
 }
 
 // cancelled is a run whose children are to be cancelled too.
@@ -210,6 +211,9 @@ func (w *work) flush() error {
 	}
 	if err := w.flushEdges(); err != nil {
 		return fmt.Errorf("save waitpoints: %w", err)
+	}
+	if err := w.tx.Define(w.define); err != nil {
+		return err
 	}
 	w.announce()
 	return nil

@@ -20,12 +20,46 @@ type Detail struct {
 const definitionColumns = `is_test, tags, idem_key, idem_expires, request_key, extra, metadata, metadata_type, seed, seed_type,
 	COALESCE(payload, (SELECT data FROM packet WHERE run_id = run.id)), payload_type`
 
+// definitionTargets are where definitionColumns go.
+func definitionTargets(d *run.Definition) []any {
+	return []any{&d.Test, jsonInto(&d.Tags), text(&d.Key.Key), instant(&d.Key.ExpiresAt), text(&d.CallKey), jsonInto(&d.Extra),
+		text(&d.Metadata.Data), text(&d.Metadata.Type), text(&d.Seed.Data), text(&d.Seed.Type), text(&d.Payload.Data), text(&d.Payload.Type)}
+}
+
 func scanDetail(rs row) (Detail, error) {
 	var d Detail
-	r, err := scanRun(rs, &d.Test, jsonInto(&d.Tags), text(&d.Key.Key), instant(&d.Key.ExpiresAt), text(&d.CallKey), jsonInto(&d.Extra),
-		text(&d.Metadata.Data), text(&d.Metadata.Type), text(&d.Seed.Data), text(&d.Seed.Type), text(&d.Payload.Data), text(&d.Payload.Type))
+	r, err := scanRun(rs, definitionTargets(&d.Definition)...)
 	d.Run = r
 	return d, err
+}
+
+// Define fills in the definitions of runs that are known already.
+func (tx *Tx) Define(list []*Detail) error {
+	if len(list) == 0 {
+		return nil
+	}
+	ids := make([]string, len(list))
+	byID := make(map[string][]*Detail, len(list))
+	for i, d := range list {
+		ids[i] = d.ID
+		byID[d.ID] = append(byID[d.ID], d)
+	}
+	rows, err := tx.Query(`SELECT id, `+definitionColumns+` FROM run WHERE id {{in $1}}`, sqldb.List(ids))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var runID string
+		var def run.Definition
+		if err := rows.Scan(append([]any{&runID}, definitionTargets(&def)...)...); err != nil {
+			return err
+		}
+		for _, d := range byID[runID] {
+			d.Definition = def
+		}
+	}
+	return rows.Err()
 }
 
 // Detail reads a run with its definition, fault.NotFound when the environment has none of that id.

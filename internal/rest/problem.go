@@ -1,0 +1,90 @@
+package rest
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"sear/internal/fault"
+)
+
+// Problem is one thing wrong with a request, in the shape of the zod issues that
+// upstream sends.
+type Problem struct {
+	Code    string // "invalid_type" for a wrong JSON type, else "custom"
+	Message string
+	Path    string // dotted, such as "options.queue"; "" for the whole
+}
+
+// MarshalJSON splits the path, as zod's issues do.
+func (p Problem) MarshalJSON() ([]byte, error) {
+	path := []string{}
+	if p.Path != "" {
+		path = strings.Split(p.Path, ".")
+	}
+	return json.Marshal(struct {
+		Code    string   `json:"code"`
+		Message string   `json:"message"`
+		Path    []string `json:"path"`
+	}{p.Code, p.Message, path})
+}
+
+// Problems collects what is wrong with a request, so that one answer names it all.
+// A Validate method adds to it and ends with `return p.Err()`.
+type Problems []Problem
+
+// Add notes that the value at path is wrong.
+func (p *Problems) Add(path, message string) {
+	*p = append(*p, Problem{Code: "custom", Message: message, Path: path})
+}
+
+// Error lists the problems on one line: `Required at "options.queue"; Too long at "tags"`.
+func (p Problems) Error() string {
+	var b strings.Builder
+	for i, q := range p {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(q.Message)
+		if q.Path != "" {
+			b.WriteString(` at "` + q.Path + `"`)
+		}
+	}
+	return b.String()
+}
+
+// Err is nil when there are no problems, else the [fault.Malformed] that routes
+// answer for a body that breaks its schema. The list stays reachable with [errors.As].
+func (p Problems) Err() error {
+	if len(p) == 0 {
+		return nil
+	}
+	return fault.Wrap(fault.Malformed, p, "Validation error: "+p.Error())
+}
+
+// QueryError is nil when there are no problems, else the answer to a wrong query.
+func QueryError(p Problems) error { return detailed(p, "Query Error") }
+
+// ParamsError is nil when there are no problems, else the answer to wrong path parameters.
+func ParamsError(p Problems) error { return detailed(p, "Params Error") }
+
+// HeadersError is nil when there are no problems, else the answer to wrong headers.
+func HeadersError(p Problems) error { return detailed(p, "Headers Error") }
+
+func detailed(p Problems, message string) error {
+	if len(p) == 0 {
+		return nil
+	}
+	return WithField(fault.Wrap(fault.Malformed, p, message), "details", p)
+}
+
+// BodyIssues turns the validation problems in err into the form that upstream's
+// older, hand-written routes answer: {"error":"Invalid request body","issues":[…]}.
+// Other errors are returned as they are.
+func BodyIssues(err error) error {
+	var p Problems
+	if !errors.As(err, &p) {
+		return err
+	}
+	return WithField(fault.Wrap(fault.Malformed, err, "Invalid request body"), "issues", p)
+}

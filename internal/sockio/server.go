@@ -1,0 +1,150 @@
+package sockio
+
+import (
+	"cmp"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// Options are the limits of a [Server]. Zero values stand for the defaults.
+type Options struct {
+	PingInterval   time.Duration // from a pong to the next ping; 25 s
+	PingTimeout    time.Duration // for a pong to arrive, and for a client to accept what is written; 20 s
+	ConnectTimeout time.Duration // for a new client to join a namespace; 45 s
+	MaxPayload     int64         // bytes of a received message; 1,000,000
+	MaxQueue       int           // bytes that wait for a client before it is dropped; 1 MiB
+	MaxRooms       int           // rooms a socket can be in; 10,000
+	Log            *slog.Logger  // nowhere
+}
+
+func (o Options) withDefaults() Options {
+	o.PingInterval = cmp.Or(o.PingInterval, 25*time.Second)
+	o.PingTimeout = cmp.Or(o.PingTimeout, 20*time.Second)
+	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 45*time.Second)
+	o.MaxPayload = cmp.Or(o.MaxPayload, 1_000_000)
+	o.MaxQueue = cmp.Or(o.MaxQueue, 1<<20)
+	o.MaxRooms = cmp.Or(o.MaxRooms, 10_000)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	return o
+}
+
+// Server accepts Socket.IO clients. It is an [http.Handler] for the path
+// `/socket.io/`.
+type Server struct {
+	options    Options
+	namespaces map[string]*Namespace
+
+	mu     sync.Mutex
+	conns  map[*conn]struct{}
+	closed bool
+	wg     sync.WaitGroup // the connections
+}
+
+// New returns a server without namespaces: see [Server.Of].
+func New(o Options) *Server {
+	return &Server{
+		options:    o.withDefaults(),
+		namespaces: make(map[string]*Namespace),
+		conns:      make(map[*conn]struct{}),
+	}
+}
+
+// Of adds a namespace, such as "/dev-worker". All must be there before the first request.
+func (s *Server) Of(name string, h Handlers) *Namespace {
+	n := &Namespace{name: name, handlers: h, maxRooms: s.options.MaxRooms, rooms: make(map[string]map[*Socket]struct{})}
+	s.namespaces[name] = n
+	return n
+}
+
+// ServeHTTP upgrades the request and returns when the connection has ended, which
+// the cancellation of the request's context does not do: that is for [Server.Close].
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if no := refuse(r); no != nil {
+		no.write(w)
+		return
+	}
+	ws, err := websocket.Accept(w, r, nil)
+	if err != nil {
+		s.options.Log.Debug("socket upgrade failed", "err", err) // Accept has answered
+		return
+	}
+	c := newConn(s, ws, r)
+	if !s.admit(c) {
+		_ = ws.Close(websocket.StatusTryAgainLater, stopping)
+		return
+	}
+	defer s.forget(c)
+	c.serve()
+}
+
+// stopping tells a client why it is turned away.
+const stopping = "server is stopping"
+
+// Close tells every client to reconnect, which a load balancer then leads
+// elsewhere, and waits until all connections have ended. A client that does not
+// answer is cut off after a second; a handler at work is waited for. New clients
+// are turned away.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	for c := range s.conns {
+		c.end(websocket.StatusServiceRestart, stopping)
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+}
+
+func (s *Server) admit(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	s.wg.Add(1)
+	return true
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.wg.Done()
+}
+
+// refusal is Engine.IO's answer to a handshake it does not take.
+type refusal struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
+// refuse says what is wrong with a handshake, or nil.
+func refuse(r *http.Request) *refusal {
+	q := r.URL.Query()
+	switch {
+	case q.Get("transport") != "websocket":
+		return &refusal{0, "Transport unknown"}
+	case q.Has("sid"):
+		return &refusal{1, "Session ID unknown"}
+	case r.Method != http.MethodGet:
+		return &refusal{2, "Bad handshake method"}
+	case !strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
+		return &refusal{3, "Bad request"}
+	case q.Get("EIO") != "4":
+		return &refusal{5, "Unsupported protocol version"}
+	}
+	return nil
+}
+
+func (f *refusal) write(w http.ResponseWriter) {
+	body, _ := json.Marshal(f) // a number and a string always have JSON
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = w.Write(body)
+}
