@@ -13,6 +13,10 @@ import (
 	"sear/internal/store"
 )
 
+// ApprovalPath begins the path of the page on which a login of the command line is
+// approved; the code of the login follows.
+const ApprovalPath = "/account/authorization-code/"
+
 // LoginTTL is how long a login of the command line may wait for approval. The official
 // program gives up after as long.
 const LoginTTL = 10 * time.Minute

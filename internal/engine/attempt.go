@@ -28,28 +28,23 @@ type Attempt struct {
 // StartAttempt begins an attempt. fault.Stale: the run is no longer the caller's.
 func (e *Engine) StartAttempt(ctx context.Context, env *tenant.Environment, runID string, c Call) (Attempt, error) {
 	var a Attempt
-	var r run.Run
-	err := e.do(ctx, []string{runID}, func(w *work) (err error) {
-		r, err = w.decide(env, runID, run.Start{Seq: c.Seq, Request: c.Request})
-		return err
-	})
-	if err != nil {
-		return a, err
-	}
-	if r.Exec == run.Finished {
-		return a, fault.Newf(fault.Malformed, "Cannot start an attempt: %s", r.Err.Message)
-	}
-	err = e.view(ctx, func(tx *store.Tx) (err error) {
-		if a.Detail, err = tx.Detail(env.ID, runID); err != nil {
+	err := e.do(ctx, []string{runID}, func(w *work) error {
+		a = Attempt{}
+		r, err := w.decide(env, runID, run.Start{Seq: c.Seq, Request: c.Request})
+		if err != nil {
 			return err
 		}
-		if a.Worker, err = e.worker(tx, env.ID, r.WorkerID); err != nil {
+		a.Run = r
+		w.define = append(w.define, &a.Detail)
+		if a.Worker, err = e.worker(w.tx, env.ID, r.WorkerID); err != nil {
 			return err
 		}
-		a.QueueID, err = tx.QueueID(env.ID, r.Lane.Queue)
+		a.QueueID, err = e.queueID(w.tx, env.ID, r.Lane.Queue)
 		return err
 	})
-	a.Run = r // what happened since is for the worker to hear of in the usual way
+	if err == nil && a.Exec == run.Finished {
+		err = fault.Newf(fault.Malformed, "Cannot start an attempt: %s", a.Err.Message)
+	}
 	return a, err
 }
 

@@ -16,7 +16,8 @@ import (
 // Delivery is a run handed to a worker under a lease.
 type Delivery struct {
 	Run       run.Run
-	Extra     store.Handout
+	Test      bool
+	Extra     run.Extra
 	Worker    *deploy.Worker
 	Completed []store.Completed // waitpoints a suspended run waited for
 }
@@ -117,10 +118,8 @@ func (e *Engine) deal(w *work, env *tenant.Environment, worker *deploy.Worker, n
 	if paused || n == 0 {
 		return nil, nil
 	}
-	if _, err := d.deal(store.ForWorker, n, d.handOut); err != nil {
-		return nil, err
-	}
-	return d.deliveries()
+	_, err = d.deal(store.ForWorker, n, d.handOut)
+	return d.out, err
 }
 
 // dealer is one look at the queue of an environment.
@@ -136,7 +135,7 @@ type dealer struct {
 }
 
 // deal takes up to n runs out of a line, in rounds, and says whether some were left standing.
-func (d *dealer) deal(line store.Line, n int, take func(r run.Run) error) (left bool, err error) {
+func (d *dealer) deal(line store.Line, n int, take func(c store.Claimed) error) (left bool, err error) {
 	for round := 0; round < maxRounds; round++ {
 		loads, err := d.loads(line)
 		if err != nil || len(loads) == 0 {
@@ -162,21 +161,21 @@ func (d *dealer) deal(line store.Line, n int, take func(r run.Run) error) (left 
 	return true, nil
 }
 
-func (d *dealer) grant(line store.Line, g queue.Grant, take func(r run.Run) error) (int, error) {
+func (d *dealer) grant(line store.Line, g queue.Grant, take func(c store.Claimed) error) (int, error) {
 	list, err := d.w.tx.Claim(d.env.ID, line, g.Lane, g.N+d.taken(g.Lane), d.w.now)
 	if err != nil {
 		return 0, err
 	}
-	d.w.hold(list)
 	taken := 0
-	for _, r := range list {
-		if d.w.runs[r.ID].dirty || taken == g.N { // the row is only written at the end of the transaction
+	for _, c := range list {
+		d.w.hold(c.Run)
+		if d.w.runs[c.ID].dirty || taken == g.N { // the row is only written at the end of the transaction
 			continue
 		}
-		if err := take(r); err != nil {
+		if err := take(c); err != nil {
 			return taken, err
 		}
-		if d.w.runs[r.ID].run.Slot {
+		if d.w.runs[c.ID].run.Slot {
 			d.running[g.Lane]++
 			d.free--
 		}
@@ -252,20 +251,20 @@ func (d *dealer) heads(line store.Line) ([]store.Head, error) {
 	return heads, nil
 }
 
-func (d *dealer) resume(r run.Run) error {
-	_, err := d.w.decide(d.env, r.ID, run.Resume{})
+func (d *dealer) resume(c store.Claimed) error {
+	_, err := d.w.decide(d.env, c.ID, run.Resume{})
 	return err
 }
 
 // handOut locks the run to a version, or parks it when none can take it.
-func (d *dealer) handOut(r run.Run) error {
-	cmd, worker, err := d.command(r)
+func (d *dealer) handOut(c store.Claimed) error {
+	cmd, worker, err := d.command(c.Run)
 	if err != nil {
 		return err
 	}
-	r, err = d.w.decide(d.env, r.ID, cmd)
+	r, err := d.w.decide(d.env, c.ID, cmd)
 	if err == nil && r.Exec == run.PendingExecuting {
-		d.out = append(d.out, Delivery{Run: r, Worker: worker})
+		d.out = append(d.out, Delivery{Run: r, Test: c.Test, Extra: c.Extra, Worker: worker})
 	}
 	return err
 }
@@ -308,22 +307,3 @@ func (d *dealer) command(r run.Run) (run.Dequeue, *deploy.Worker, error) {
 
 // defaultMachine is the preset of tasks that name none.
 const defaultMachine = "small-1x"
-
-// deliveries adds what the workers need to know of the runs beside their state.
-func (d *dealer) deliveries() ([]Delivery, error) {
-	if len(d.out) == 0 {
-		return nil, nil
-	}
-	ids := make([]string, len(d.out))
-	for i := range d.out {
-		ids[i] = d.out[i].Run.ID
-	}
-	handouts, err := d.w.tx.Handouts(ids)
-	if err != nil {
-		return nil, err
-	}
-	for i := range d.out {
-		d.out[i].Extra = handouts[d.out[i].Run.ID]
-	}
-	return d.out, nil
-}

@@ -7,7 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"sear/internal/deploy"
 	"sear/internal/fault"
+	"sear/internal/id"
 	"sear/internal/run"
 	"sear/internal/store"
 	"sear/internal/tenant"
@@ -136,19 +138,26 @@ func (w *work) editDocument(env *tenant.Environment, runID string, edit run.Meta
 
 // Replay triggers the task of a run again with its payload, tags and settings;
 // change may alter the trigger. What concerned only that run stays behind: its
-// keys, its delay, its family.
+// keys, its delay, its family, and a queue that nobody has declared.
 func (e *Engine) Replay(ctx context.Context, env *tenant.Environment, runID string, change func(*Trigger)) (Triggered, error) {
 	var d store.Detail
+	queue := ""
 	if err := e.view(ctx, func(tx *store.Tx) (err error) {
-		d, err = tx.Detail(env.ID, runID)
+		if d, err = tx.Detail(env.ID, runID); err != nil {
+			return err
+		}
+		known, err := tx.HasQueue(env.ID, d.Lane.Queue)
+		if known || deploy.Implicit(d.Lane.Queue) {
+			queue = d.Lane.Queue
+		}
 		return err
 	}); err != nil {
 		return Triggered{}, err
 	}
 	t := Trigger{
 		Task: d.Task, Payload: d.Payload, Metadata: d.Seed, Tags: d.Tags, Test: d.Test,
-		Queue: d.Lane.Queue, ConcurrencyKey: d.Lane.Key, Machine: d.Machine, MaxAttempts: 0, MaxDuration: 0,
-		Extra: run.Extra{Context: d.Extra.Context, ReplayedFrom: d.ID, Source: d.Extra.Source, Region: d.Extra.Region, Streams: d.Extra.Streams},
+		Queue: queue, ConcurrencyKey: d.Lane.Key, Machine: d.Machine, MaxAttempts: 0, MaxDuration: 0,
+		Extra: run.Extra{Context: d.Extra.Context, ReplayedFrom: id.Friendly(id.Run, d.ID), Source: d.Extra.Source, Region: d.Extra.Region, Streams: d.Extra.Streams},
 	}
 	if change != nil {
 		change(&t)

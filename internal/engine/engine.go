@@ -40,6 +40,7 @@ type Engine struct {
 	mu      sync.Mutex
 	workers map[string]*deploy.Worker // by id; a worker never changes
 	envs    map[string]*tenant.Environment
+	queues  map[string]string // ids by environment and name; a queue keeps its id
 	cursor  map[string]string // lane after which the next dequeue of an environment begins
 }
 
@@ -66,6 +67,7 @@ func New(st *store.Store, o Options) *Engine {
 		orders:  newPokes(),
 		workers: map[string]*deploy.Worker{},
 		envs:    map[string]*tenant.Environment{},
+		queues:  map[string]string{},
 		cursor:  map[string]string{},
 	}
 }
@@ -141,6 +143,31 @@ func (e *Engine) worker(tx *store.Tx, envID, workerID string) (*deploy.Worker, e
 	}
 	e.workers[workerID] = w
 	return w, nil
+}
+
+// maxQueues bounds the queue ids kept in memory.
+const maxQueues = 4096
+
+// queueID remembers the id of a queue, "" while no worker has declared it.
+func (e *Engine) queueID(tx *store.Tx, envID, name string) (string, error) {
+	key := envID + " " + name
+	e.mu.Lock()
+	queueID := e.queues[key]
+	e.mu.Unlock()
+	if queueID != "" {
+		return queueID, nil
+	}
+	queueID, err := tx.QueueID(envID, name)
+	if err != nil || queueID == "" {
+		return "", err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.queues) >= maxQueues {
+		clear(e.queues)
+	}
+	e.queues[key] = queueID
+	return queueID, nil
 }
 
 // newest is the worker that runs without a version of their own go to.

@@ -76,7 +76,7 @@ func (e *Engine) dueRuns(w *work) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	w.hold(list)
+	w.hold(list...)
 	for _, r := range list {
 		env, err := e.env(w.tx, r.EnvID)
 		if err != nil {

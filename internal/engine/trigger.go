@@ -165,7 +165,7 @@ func (w *work) keyHolder(env *tenant.Environment, t Trigger) (string, bool, erro
 	if err != nil || h == nil {
 		return "", false, err
 	}
-	w.hold([]run.Run{h.Run})
+	w.hold(h.Run)
 	r := w.runs[h.Run.ID].run
 	if h.ExpiresAt.After(w.now) && !r.Status.ReleasesKey() {
 		return r.ID, true, nil

@@ -97,12 +97,12 @@ func (w *work) lock(ids ...string) error {
 	if err != nil {
 		return err
 	}
-	w.hold(list)
+	w.hold(list...)
 	return nil
 }
 
 // hold takes in runs that a query has locked.
-func (w *work) hold(list []run.Run) {
+func (w *work) hold(list ...run.Run) {
 	for _, r := range list {
 		if _, ok := w.runs[r.ID]; !ok {
 			w.runs[r.ID] = &held{run: r, was: r.Seq}

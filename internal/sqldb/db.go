@@ -19,7 +19,7 @@ var errClosed = fault.New(fault.Unavailable, "The database is closed")
 type Options struct {
 	Migrations fs.FS        // sqlite/NNNN_name.sql and postgres/NNNN_name.sql; nil for none
 	Log        *slog.Logger // nil discards
-	MaxConns   int          // connections a Postgres node may hold, hints not counted; 0 for four per core
+	MaxConns   int          // connections a Postgres node may hold, hints not counted; 0 for four per core and at least ten
 }
 
 // backend is what the two databases do differently.

@@ -53,4 +53,7 @@ func TestHintsAreDroppedWhileNobodyTakesThem(t *testing.T) {
 	if got := h.takePending(); len(got) != 1 {
 		t.Errorf("with a relay: %v", got)
 	}
+	if got := h.takePending(); len(got) > 0 {
+		t.Errorf("taken twice: %v", got)
+	}
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"sear/internal/fault"
@@ -145,6 +146,16 @@ func (tx *Tx) ResetKey(envID, task, key string) (released bool, err error) {
 
 // SetTags writes the tags of a run, which only ever grow but for a trailing debounce.
 func (tx *Tx) SetTags(envID, runID string, tags []string, now time.Time) error {
+	var old []string
+	if err := tx.QueryRow(`SELECT tags FROM run WHERE id = $1`, runID).Scan(jsonInto(&old)); err != nil {
+		return err
+	}
+	gone := slices.DeleteFunc(old, func(t string) bool { return slices.Contains(tags, t) })
+	if len(gone) > 0 {
+		if _, err := tx.Exec(`DELETE FROM run_tag WHERE env_id = $1 AND run_id = $2 AND tag {{in $3}}`, envID, runID, sqldb.List(gone)); err != nil {
+			return err
+		}
+	}
 	if _, err := tx.Exec(`UPDATE run SET tags = $1, updated_at = $2 WHERE id = $3`, jsonOrNull(tags), now.UnixMicro(), runID); err != nil {
 		return err
 	}
@@ -211,31 +222,6 @@ func encode[T any](v *T) (any, error) {
 	}
 	b, err := json.Marshal(v)
 	return string(b), err
-}
-
-// Handout is what a worker is told of a run before it starts.
-type Handout struct {
-	Test  bool
-	Extra run.Extra
-}
-
-// Handouts reads the handouts of runs by their ids.
-func (tx *Tx) Handouts(ids []string) (map[string]Handout, error) {
-	rows, err := tx.Query(`SELECT id, is_test, extra FROM run WHERE id {{in $1}}`, sqldb.List(ids))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	out := make(map[string]Handout, len(ids))
-	for rows.Next() {
-		var runID string
-		var h Handout
-		if err := rows.Scan(&runID, &h.Test, jsonInto(&h.Extra)); err != nil {
-			return nil, err
-		}
-		out[runID] = h
-	}
-	return out, rows.Err()
 }
 
 // LockMetadata reads the metadata of a run for update, fault.NotFound when the environment has none of that id.

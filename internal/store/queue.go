@@ -52,11 +52,31 @@ func (tx *Tx) Heads(envID string, line Line, after string, n int) ([]Head, error
 	return out, rows.Err()
 }
 
+// Claimed is a run that may go now, with what its worker is told before it starts.
+type Claimed struct {
+	run.Run
+	Test  bool
+	Extra run.Extra
+}
+
 // Claim reads up to n runs of a lane that may go now, for update, in their order.
-func (tx *Tx) Claim(envID string, line Line, lane string, n int, now time.Time) ([]run.Run, error) {
-	return tx.queryRuns(`SELECT `+runColumns+` FROM run
+func (tx *Tx) Claim(envID string, line Line, lane string, n int, now time.Time) ([]Claimed, error) {
+	rows, err := tx.Query(`SELECT `+runColumns+`, is_test, extra FROM run
 		WHERE env_id = $1 AND queued = $2 AND queued > 0 AND lane = $3 AND score <= $4 ORDER BY score, id LIMIT $5 {{skip locked}}`,
 		envID, int64(line), lane, now.UnixMilli(), n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []Claimed
+	for rows.Next() {
+		var c Claimed
+		if c.Run, err = scanRun(rows, &c.Test, jsonInto(&c.Extra)); err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, rows.Err()
 }
 
 // Running counts the slots each lane of an environment holds.

@@ -45,6 +45,8 @@ CREATE TABLE run (
   idem_expires  BIGINT,
   request_key   TEXT COLLATE "C",              -- transport idempotency key of the trigger
   extra         TEXT COLLATE "C",              -- JSON object: shown and handed on, never decided upon
+  region        TEXT COLLATE "C",              -- as in extra, for lists to filter by; so is the next
+  schedule_id   TEXT COLLATE "C",
   error         TEXT COLLATE "C",
   metadata      TEXT COLLATE "C",
   metadata_type TEXT COLLATE "C",

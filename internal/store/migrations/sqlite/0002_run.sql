@@ -45,6 +45,8 @@ CREATE TABLE run (
   idem_expires  INTEGER,
   request_key   TEXT,              -- transport idempotency key of the trigger
   extra         TEXT,              -- JSON object: shown and handed on, never decided upon
+  region        TEXT,              -- as in extra, for lists to filter by; so is the next
+  schedule_id   TEXT,
   error         TEXT,
   metadata      TEXT,
   metadata_type TEXT,

@@ -1,0 +1,13 @@
+package id
+
+import "time"
+
+// From is the lower bound of the ids minted from the millisecond of an instant on:
+// they sort after it, and earlier ones before it. It is itself no id.
+func From(at time.Time) string {
+	const lastMilli = 1<<48 - 1
+	ms := min(max(at.UnixMilli(), 0), lastMilli)
+	var b [15]byte
+	putMillis(b[:6], time.UnixMilli(ms))
+	return encoding.EncodeToString(b[:])
+}

@@ -1,0 +1,32 @@
+package store
+
+import (
+	"errors"
+
+	"sear/internal/sqldb"
+)
+
+// SettingPublicURL names the setting that holds the URL by which clients reach the server.
+const SettingPublicURL = "public_url"
+
+// SetSetting writes a setting over what it was.
+func (tx *Tx) SetSetting(name, value string) error {
+	_, err := tx.Exec(`INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
+	return err
+}
+
+// Setting reads a setting, "" when it was never written.
+func (tx *Tx) Setting(name string) (value string, err error) {
+	err = tx.QueryRow(`SELECT value FROM setting WHERE name = $1`, name).Scan(&value)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return "", nil
+	}
+	return value, err
+}
+
+// LimitConcurrency sets how many runs each environment executes at once.
+func (tx *Tx) LimitConcurrency(limit int) error {
+	_, err := tx.Exec(`UPDATE env SET concurrency_limit = $1 WHERE concurrency_limit <> $1`, limit)
+	tx.Hint(HintTenant, "")
+	return err
+}
