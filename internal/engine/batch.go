@@ -18,7 +18,7 @@ type NewBatch struct {
 	ResumeParent bool // the parent waits for all items, from the moment they are there
 	Key          Key
 	Request      string
-	OneTime      string
+	OneTime      OneTime
 }
 
 // CreateBatch promises a batch; cached reports that a key led to an earlier one,
@@ -41,7 +41,7 @@ func (e *Engine) CreateBatch(ctx context.Context, env *tenant.Environment, n New
 }
 
 func (w *work) batch(env *tenant.Environment, n NewBatch) (store.Batch, bool, error) {
-	if n.OneTime != "" {
+	if n.OneTime.Token != "" {
 		if err := w.useOnce(n.OneTime, "a batch"); err != nil {
 			return store.Batch{}, false, err
 		}

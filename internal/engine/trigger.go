@@ -35,7 +35,7 @@ type Trigger struct {
 	Debounce       *Debounce
 	ParentID       string
 	ResumeParent   bool // the parent waits for this run
-	OneTime        string
+	OneTime        OneTime
 	Extra          run.Extra // to be stored with the run
 }
 
@@ -60,7 +60,7 @@ func (e *Engine) Trigger(ctx context.Context, env *tenant.Environment, t Trigger
 	if t.ResumeParent && t.ParentID != "" {
 		locks = []string{t.ParentID}
 	}
-	if t.OneTime == "" {
+	if t.OneTime.Token == "" {
 		err = e.do(ctx, locks, func(w *work) (err error) {
 			out, err = w.trigger(env, t)
 			return err
@@ -77,13 +77,15 @@ func (e *Engine) Trigger(ctx context.Context, env *tenant.Environment, t Trigger
 	return out, err
 }
 
-// oneTimeLife is how long the use of a one-time token is remembered: longer than
-// any such token is valid.
-const oneTimeLife = 31 * 24 * time.Hour
+// OneTime is a token that permits one trigger. Its use is remembered until it expires.
+type OneTime struct {
+	Token     string
+	ExpiresAt time.Time
+}
 
 // useOnce records the use of a one-time token with the trigger it permits.
-func (w *work) useOnce(token, task string) error {
-	first, err := w.tx.UseToken(token, w.now.Add(oneTimeLife), w.now)
+func (w *work) useOnce(o OneTime, task string) error {
+	first, err := w.tx.UseToken(o.Token, o.ExpiresAt, w.now)
 	if err == nil && !first {
 		err = fault.Newf(fault.Invalid, "Cannot trigger %s with a one-time use token as it has already been used.", task)
 	}

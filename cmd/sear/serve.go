@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"sear/internal/server"
+)
+
+// registerStore adds the flags that say where the data is.
+func registerStore(f *flagSet, cfg *server.Config) {
+	f.StringVar(&cfg.Data, "data", "./sear-data", "the `directory` of the data; one server at a time uses it")
+	f.StringVar(&cfg.DatabaseURL, "database-url", "", "keep the data in Postgres: a postgres:// `URL`")
+	f.StringVar(&cfg.SecretKey, "secret-key", "", "the `key` that seals secrets in the database; when not given, one is made in the data directory")
+}
+
+// registerServer adds the flags of a server.
+func registerServer(f *flagSet, cfg *server.Config) {
+	registerStore(f, cfg)
+	f.StringVar(&cfg.Addr, "addr", "127.0.0.1:3030", "listen on `host:port`")
+	f.StringVar(&cfg.PublicURL, "public-url", "", "the `URL` by which clients and workers reach the server; made from --addr when not given")
+	f.IntVar(&cfg.MaxConcurrency, "max-concurrency", 0, "let at most `n` runs of an environment execute at once; 0 takes the built-in limit")
+}
+
+func serve(ctx context.Context, p program, args []string) error {
+	var cfg server.Config
+	var log logFlags
+	f := newFlags(p, "serve", "", "Runs the server until it gets SIGINT or SIGTERM. An empty store gets a project, its\n"+
+		"environments and their keys, see `sear keys`.")
+	registerServer(f, &cfg)
+	log.register(f)
+	if _, err := f.parse(args); err != nil {
+		return err
+	}
+
+	cfg.Ready = func(url string) {
+		fmt.Fprintf(p.stdout, "Sear is ready at %s\n`sear keys%s` prints what clients need.\n", url, storeArguments(cfg))
+	}
+	return server.Run(ctx, cfg, log.logger(p.stderr))
+}
+
+// storeArguments are the flags that lead another command to the same data. A database's URL
+// may hold a password, and so is only hinted at.
+func storeArguments(cfg server.Config) string {
+	if cfg.DatabaseURL != "" {
+		return " --database-url …"
+	}
+	return " --data " + cfg.Data
+}

@@ -1,0 +1,8 @@
+// Package blob keeps packets that are too large for the database, or that no text
+// column can hold, as files below the data directory. It knows neither runs nor
+// requests: who may read a packet is decided elsewhere.
+//
+// Each node keeps its own files. Several nodes on one Postgres need a directory that
+// all of them see, such as a network file system: files are written under a name of
+// their own and renamed, which is all that a shared directory has to support.
+package blob

@@ -1,0 +1,187 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"sear/internal/fault"
+	"sear/internal/rest"
+	"sear/internal/run"
+)
+
+// MaxItem is the size of an item's line beyond which a failed run takes its place.
+const MaxItem = 3 << 20
+
+// Item is one item of a batch.
+type Item struct {
+	Index int
+	Task  string
+	TriggerBody
+	Failed *run.Error // not nil: the line was too long to be read
+}
+
+// Items reads the items of a batch from a stream of one JSON object a line. It keeps
+// no more than one line in memory.
+type Items struct {
+	r    *bufio.Reader
+	long []byte // a line that did not fit into the reader's buffer
+	line int
+	next int // the index that the next item has if it does not say
+}
+
+// NewItems reads items from r.
+func NewItems(r io.Reader) *Items { return &Items{r: bufio.NewReaderSize(r, 64<<10)} }
+
+// Next returns the next item, io.EOF after the last. Text that is not JSON is a
+// [fault.Malformed] that names the line, an item of the wrong shape a
+// [fault.Invalid]; the stream is of no more use then.
+func (s *Items) Next() (Item, error) {
+	for {
+		line, size, err := s.readLine()
+		if err != nil {
+			return Item{}, err
+		}
+		s.line++
+		var item Item
+		switch line = bytes.TrimSpace(line); {
+		case size > MaxItem:
+			item = s.tooLarge(line, size)
+		case len(line) == 0:
+			continue
+		default:
+			if item, err = s.decode(line); err != nil {
+				return Item{}, err
+			}
+		}
+		s.next = item.Index + 1
+		return item, nil
+	}
+}
+
+// readLine returns the next line, which is good until the next call, and its size.
+// Of a line longer than MaxItem it returns the beginning.
+func (s *Items) readLine() (line []byte, size int, err error) {
+	line, err = s.r.ReadSlice('\n')
+	size = len(line)
+	if !errors.Is(err, bufio.ErrBufferFull) {
+		return line, size, endOfStream(size, err)
+	}
+	s.long = append(s.long[:0], line...)
+	for errors.Is(err, bufio.ErrBufferFull) {
+		line, err = s.r.ReadSlice('\n')
+		size += len(line)
+		s.long = append(s.long, line[:min(len(line), max(MaxItem-len(s.long), 0))]...)
+	}
+	return s.long, size, endOfStream(size, err)
+}
+
+// endOfStream lets a last line pass that has no end.
+func endOfStream(size int, err error) error {
+	switch {
+	case err == nil, err == io.EOF && size > 0:
+		return nil
+	case err == io.EOF:
+		return io.EOF
+	}
+	return fault.Wrap(fault.Malformed, err, "Request body could not be read")
+}
+
+func (s *Items) decode(line []byte) (Item, error) {
+	if err := validate(line); err != nil {
+		return Item{}, fault.Newf(fault.Malformed, "Invalid JSON at line %d: %v", s.line, err)
+	}
+	var problems rest.Problems
+	item := readItem(line, &problems)
+	if len(problems) > 0 {
+		return Item{}, fault.Newf(fault.Invalid, "Invalid item at index %d: %v", s.next, problems)
+	}
+	return item, nil
+}
+
+// validate says why a text is not JSON.
+func validate(text []byte) error {
+	if !utf8.Valid(text) {
+		return errors.New("invalid UTF-8")
+	}
+	if json.Valid(text) {
+		return nil
+	}
+	var ignored json.RawMessage
+	return json.Unmarshal(text, &ignored)
+}
+
+func readItem(line []byte, problems *rest.Problems) Item {
+	var item Item
+	f, ok := formOf(line, problems)
+	if !ok {
+		return item
+	}
+	var payload []byte
+	var indexed, named bool
+	for k, v := range members(line) {
+		switch string(k) {
+		case "index":
+			indexed = true
+			item.Index = f.count("index", v, 0)
+		case "task":
+			named = true
+			item.Task = f.task("task", v)
+		default:
+			item.TriggerBody.read(f, string(k), v, &payload)
+		}
+	}
+	if !indexed {
+		f.required("index")
+	}
+	if !named {
+		f.required("task")
+	}
+	item.finish(f, payload)
+	return item
+}
+
+// tooLarge is the item of a line that is too long. What it is the item of stands at
+// the beginning of what the SDK sends.
+func (s *Items) tooLarge(beginning []byte, size int) Item {
+	item := Item{Index: s.next, Task: "unknown", Failed: &run.Error{
+		Type: run.Internal, Code: run.CodePayloadTooLarge,
+		Message: fmt.Sprintf("Batch item payload is too large (%.1f KB). Maximum allowed size is %.1f KB. "+
+			"Reduce the payload size or offload large data to external storage.", float64(size)/1024, float64(MaxItem)/1024),
+	}}
+	d := json.NewDecoder(bytes.NewReader(beginning[:min(len(beginning), maxHead)]))
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return item
+	}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return item
+		}
+		switch key {
+		case "index":
+			var n int
+			if d.Decode(&n) == nil && n >= 0 {
+				item.Index = n
+			}
+		case "task":
+			var name string
+			if d.Decode(&name) == nil && ValidTask(name) {
+				item.Task = name
+			}
+		default:
+			var skipped json.RawMessage
+			if d.Decode(&skipped) != nil {
+				return item
+			}
+		}
+	}
+	return item
+}
+
+// maxHead is how much of a line that is too long is searched for its index and task.
+const maxHead = 64 << 10
