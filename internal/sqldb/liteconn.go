@@ -100,13 +100,14 @@ func (c *liteConn) prepare(st statement, args []any) (*liteStmt, error) {
 	if c.spoiled != nil {
 		return nil, c.spoiled
 	}
-	text, err := c.dialect.sql(st)
+	out, err := c.dialect.sql(st)
 	if err != nil {
 		return nil, err
 	}
-	if c.args, err = appendArgs(c.args[:0], args); err != nil {
+	if c.args, err = appendArgs(c.args[:0], args, out.order); err != nil {
 		return nil, err
 	}
+	text := out.text
 	if stmt, ok := c.stmts[text]; ok {
 		return stmt, nil
 	}

@@ -179,11 +179,11 @@ type pgSession struct {
 }
 
 func (s pgSession) exec(ctx context.Context, st statement, args []any) (int64, error) {
-	text, err := s.dialect.sql(st)
+	out, err := s.dialect.sql(st)
 	if err != nil {
 		return 0, err
 	}
-	res, err := s.tx.ExecContext(ctx, text, args...)
+	res, err := s.tx.ExecContext(ctx, out.text, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -191,11 +191,11 @@ func (s pgSession) exec(ctx context.Context, st statement, args []any) (int64, e
 }
 
 func (s pgSession) query(ctx context.Context, st statement, args []any) (cursor, error) {
-	text, err := s.dialect.sql(st)
+	out, err := s.dialect.sql(st)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.tx.QueryContext(ctx, text, args...)
+	rows, err := s.tx.QueryContext(ctx, out.text, args...)
 	if err != nil {
 		return nil, err // a nil *sql.Rows must not become a cursor
 	}

@@ -7,23 +7,44 @@ import (
 	"reflect"
 )
 
-// appendArgs appends args to dst in the few types that the SQLite driver takes.
-func appendArgs(dst []driver.NamedValue, args []any) ([]driver.NamedValue, error) {
-	for i, arg := range args {
-		switch v := arg.(type) {
-		case nil, string, int64, bool, float64, []byte:
-		case int:
-			arg = int64(v)
-		default:
-			converted, err := driver.DefaultParameterConverter.ConvertValue(arg)
+// appendArgs appends args to dst in the few types that the SQLite driver takes,
+// in the order in which the statement names them; nil: as they come.
+func appendArgs(dst []driver.NamedValue, args []any, order []int) ([]driver.NamedValue, error) {
+	if order == nil {
+		for i, arg := range args {
+			v, err := argument(i+1, arg)
 			if err != nil {
-				return nil, fmt.Errorf("argument $%d: %w", i+1, err)
+				return nil, err
 			}
-			arg = converted
+			dst = append(dst, driver.NamedValue{Ordinal: i + 1, Value: v})
 		}
-		dst = append(dst, driver.NamedValue{Ordinal: i + 1, Value: arg})
+		return dst, nil
+	}
+	for i, n := range order {
+		if n < 1 || n > len(args) {
+			return nil, fmt.Errorf("argument $%d is missing", n)
+		}
+		v, err := argument(n, args[n-1])
+		if err != nil {
+			return nil, err
+		}
+		dst = append(dst, driver.NamedValue{Ordinal: i + 1, Value: v})
 	}
 	return dst, nil
+}
+
+func argument(n int, arg any) (driver.Value, error) {
+	switch v := arg.(type) {
+	case nil, string, int64, bool, float64, []byte:
+		return v, nil
+	case int:
+		return int64(v), nil
+	}
+	v, err := driver.DefaultParameterConverter.ConvertValue(arg)
+	if err != nil {
+		return nil, fmt.Errorf("argument $%d: %w", n, err)
+	}
+	return v, nil
 }
 
 // scanRow copies one row of SQLite's into dest. It does for int64, float64,
