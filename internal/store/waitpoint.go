@@ -66,6 +66,17 @@ func (tx *Tx) Waitpoint(envID, id string) (Waitpoint, error) {
 	return tx.oneWaitpoint(`SELECT `+waitpointColumns+` FROM waitpoint WHERE id = $1 AND env_id = $2`, id, envID)
 }
 
+// WaitpointEnvironment is the id of the environment a waitpoint belongs to, for
+// callers whose only credential is the waitpoint's own.
+func (tx *Tx) WaitpointEnvironment(id string) (string, error) {
+	var envID string
+	err := tx.QueryRow(`SELECT env_id FROM waitpoint WHERE id = $1`, id).Scan(&envID)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return "", fault.New(fault.NotFound, "Waitpoint not found")
+	}
+	return envID, err
+}
+
 // LockWaitpoint is Waitpoint for a transaction that completes it, or blocks a run with it.
 func (tx *Tx) LockWaitpoint(envID, id string) (Waitpoint, error) {
 	return tx.oneWaitpoint(`SELECT `+waitpointColumns+` FROM waitpoint WHERE id = $1 AND env_id = $2 {{lock}}`, id, envID)

@@ -1,0 +1,103 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"sear/internal/auth"
+	"sear/internal/rest"
+)
+
+// route is one endpoint: what it is called, who may call it, and what it does.
+type route struct {
+	method, path string
+	classes      []auth.Class
+	browser      bool // pages of other origins may call it
+	handle       rest.Handler
+}
+
+// Who may call what. Routes that name more than the secret key ask Principal.Can.
+var (
+	anybody   = []auth.Class{auth.None}
+	secret    = []auth.Class{auth.SecretKey}
+	scoped    = []auth.Class{auth.SecretKey, auth.ScopedKey, auth.PublicJWT}
+	granting  = []auth.Class{auth.SecretKey, auth.ScopedKey}
+	personal  = []auth.Class{auth.PAT}
+	bootstrap = []auth.Class{auth.PAT, auth.SecretKey}
+)
+
+// Paths that several routes share.
+const (
+	runPath   = "/api/v1/runs/{run}"
+	tokenPath = "/api/v1/waitpoints/tokens"
+)
+
+// routes is the whole surface.
+func (a *API) routes() []route {
+	const get, post, put = http.MethodGet, http.MethodPost, http.MethodPut
+	return []route{
+		{post, "/api/v1/tasks/{task}/trigger", scoped, true, a.trigger},
+		{post, "/api/v3/batches", scoped, true, a.createBatch},
+		{post, "/api/v3/batches/{batch}/items", scoped, true, a.streamBatchItems},
+		{get, "/api/v3/batches/{batch}/items", scoped, true, a.streamItemsGet},
+		{get, "/api/v2/batches/{batch}", scoped, true, a.getBatch},
+		{get, "/api/v1/batches/{batch}", scoped, true, a.getBatch},
+		{get, "/api/v1/batches/{batch}/results", secret, false, a.batchResults},
+
+		{get, "/api/v3/runs/{run}", scoped, true, a.getRun},
+		{get, "/api/v1/runs", scoped, true, a.listRuns},
+		{get, "/api/v1/projects/{ref}/runs", personal, true, a.listProjectRuns},
+		{get, runPath + "/result", secret, false, a.runResult},
+		{post, "/api/v2/runs/{run}/cancel", scoped, true, a.cancelRun},
+		{post, runPath + "/cancel", scoped, true, a.cancelRun},
+		{post, runPath + "/replay", secret, false, a.replayRun},
+		{post, runPath + "/reschedule", secret, false, a.rescheduleRun},
+		{post, runPath + "/tags", secret, false, a.addTags},
+		{get, runPath + "/metadata", secret, false, a.getMetadata},
+		{put, runPath + "/metadata", secret, false, a.putMetadata},
+		{get, runPath + "/packets/{kind}", scoped, true, a.runPacket},
+		{post, "/api/v1/idempotencyKeys/{key}/reset", scoped, true, a.resetKey},
+
+		{post, tokenPath, secret, false, a.createToken},
+		{get, tokenPath, secret, false, a.listTokens},
+		{get, tokenPath + "/{waitpoint}", secret, false, a.getToken},
+		{post, tokenPath + "/{waitpoint}/complete", scoped, true, a.completeToken},
+		{post, tokenPath + "/{waitpoint}/callback/{hash}", anybody, false, a.callbackToken},
+
+		{put, "/api/v2/packets/*", secret, false, a.putPacket},
+		{put, "/api/v1/packets/*", secret, false, a.putPacketV1},
+		{get, "/api/v1/packets/*", scoped, true, a.getPacket},
+		{put, packetPrefix + "{env}/*", anybody, true, a.uploadPacket},   // the signature is the credential
+		{get, packetPrefix + "{env}/*", anybody, true, a.downloadPacket}, // likewise
+
+		{post, "/api/v1/auth/jwt/claims", secret, false, a.jwtClaims},
+		{post, "/api/v1/auth/jwt", secret, false, a.jwt},
+		{post, "/api/v1/auth/public-tokens", granting, false, a.publicToken},
+
+		{get, "/api/v2/whoami", personal, false, a.whoami},
+		{get, "/api/v1/projects/{ref}/{env}", bootstrap, false, a.projectEnv},
+		{post, "/api/v1/projects/{ref}/branches", personal, false, a.openBranch},
+		{post, "/api/v1/projects/{ref}/branches/archive", personal, false, a.archiveBranch},
+		{get, "/api/v1/platform-notifications", personal, false, a.platformNotifications},
+		{post, "/api/v1/profile/complete", personal, false, a.completeProfile},
+		{post, "/api/v1/authorization-code", anybody, false, a.createAuthCode},
+		{post, "/api/v1/token", anybody, false, a.exchangeToken},
+	}
+}
+
+// Routes registers the surface.
+func (a *API) Routes(r chi.Router) {
+	preflight := map[string]bool{}
+	for _, t := range a.routes() {
+		h := r.With(a.auth.Require(t.classes...))
+		if t.browser {
+			h = r.With(rest.CORS, a.auth.Require(t.classes...))
+			if !preflight[t.path] {
+				preflight[t.path] = true
+				r.With(rest.CORS).Options(t.path, func(http.ResponseWriter, *http.Request) {}) // CORS answers
+			}
+		}
+		h.Method(t.method, t.path, rest.Wrap(a.log, t.handle))
+	}
+}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package devrun
+
+import "syscall"
+
+// dieWithParent does nothing here: only Linux can tell a child of its parent's death.
+func dieWithParent(*syscall.SysProcAttr) {}

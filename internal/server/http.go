@@ -1,0 +1,159 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"sear/internal/api"
+	"sear/internal/auth"
+	"sear/internal/blob"
+	"sear/internal/engine"
+	"sear/internal/fault"
+	"sear/internal/rest"
+	"sear/internal/sockio"
+	"sear/internal/store"
+	"sear/internal/web"
+	"sear/internal/workerapi"
+)
+
+// Limits of a request. Handlers that wait or stream move the deadlines themselves.
+const (
+	headerTimeout  = 10 * time.Second
+	readTimeout    = 5 * time.Minute // a large upload over a slow line
+	writeTimeout   = 6 * time.Minute // counts from the end of the header, so it includes the upload
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 64 << 10
+)
+
+// drainTime is how long requests under way may take once the server is stopping.
+const drainTime = 7 * time.Second
+
+// handler is all that is served, and what must be told when serving ends.
+type handler struct {
+	http.Handler
+	store   *store.Store
+	workers *workerapi.API
+	sockets *sockio.Server
+	log     *slog.Logger
+	serving atomic.Bool
+}
+
+func newHandler(st *store.Store, e *engine.Engine, a *auth.Auth, blobs *blob.Store, public string, log *slog.Logger) (*handler, error) {
+	origin := originOf(public)
+	h := &handler{
+		store:   st,
+		workers: workerapi.New(st, e, a, blobs, origin, log),
+		sockets: sockio.New(sockio.Options{Log: log}),
+		log:     log,
+	}
+	h.workers.Sockets(h.sockets)
+
+	r := chi.NewRouter()
+	r.NotFound(rest.NotFound(log))
+	r.MethodNotAllowed(rest.MethodNotAllowed(log, allowed(r)))
+	r.Get("/healthcheck", rest.Wrap(log, h.healthcheck))
+	r.Handle("/socket.io/", h.sockets)
+	h.workers.Routes(r)
+	api.New(st, e, a, blobs, public, log).Routes(r)
+	pages, err := web.New(a, origin, log)
+	if err != nil {
+		return nil, err
+	}
+	pages.Routes(r)
+	h.Handler = r
+	return h, nil
+}
+
+// originOf tells where the server is for whoever sends a request: at its public URL
+// or, when it has none, where that client found it.
+func originOf(public string) func(*http.Request) string {
+	return func(r *http.Request) string {
+		switch {
+		case public != "":
+			return public
+		case r.TLS != nil:
+			return "https://" + r.Host
+		}
+		return "http://" + r.Host
+	}
+}
+
+// allowed lists the methods that a router has for the path of a request.
+func allowed(routes chi.Routes) func(*http.Request) string {
+	methods := []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+	return func(r *http.Request) string {
+		var has []string
+		for _, m := range methods {
+			if routes.Match(chi.NewRouteContext(), m, r.URL.Path) {
+				has = append(has, m)
+			}
+		}
+		return strings.Join(has, ", ")
+	}
+}
+
+// pingTimeout is how long the database may take to show that it is there.
+const pingTimeout = 2 * time.Second
+
+// healthcheck answers 200 while the server takes requests and its database answers.
+func (h *handler) healthcheck(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), pingTimeout)
+	defer cancel()
+	if !h.serving.Load() {
+		return fault.New(fault.Unavailable, "The server is stopping")
+	}
+	if err := h.store.Ping(ctx); err != nil {
+		return fault.Wrap(fault.Unavailable, err, "The database does not answer")
+	}
+	w.Header().Set("Content-Type", "text/plain")
+	_, err := w.Write([]byte("OK"))
+	return err
+}
+
+// serve answers requests until ctx ends, and then until those under way are done.
+func (h *handler) serve(ctx context.Context, l net.Listener, ready func()) error {
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- s.Serve(l) }()
+	h.serving.Store(true)
+	ready()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		h.log.Info("stopping")
+		return h.drain(s)
+	}
+}
+
+// drain fails the health check, so that no more is sent here, ends what waits, tells
+// workers to connect elsewhere, and lets the other requests finish.
+func (h *handler) drain(s *http.Server) error {
+	h.serving.Store(false)
+	h.workers.Stop()
+	h.sockets.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	err := s.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		h.log.Warn("requests were cut off")
+		return s.Close()
+	}
+	return err
+}

@@ -1,0 +1,135 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"sear/internal/auth"
+	"sear/internal/blob"
+	"sear/internal/engine"
+	"sear/internal/run"
+	"sear/internal/store"
+)
+
+// Config is what a server may be told. Addr and Data are needed; the zero values of
+// all other fields stand for what they say.
+type Config struct {
+	Addr           string           // host:port to listen on; port 0 takes any free one
+	Data           string           // directory of the data, made when missing
+	DatabaseURL    string           // postgres://…; "" keeps the data in SQLite in the directory
+	PublicURL      string           // how clients and workers reach the server; "": as each of them has found it
+	SecretKey      string           // seals secrets: 32 bytes in hexadecimal or base64; "" keeps one in the directory
+	MaxConcurrency int              // runs an environment executes at once; 0 leaves the limits as they are
+	Timeouts       run.Timeouts     // how long workers may be silent; zero fields are upstream's
+	Ready          func(url string) `json:"-"` // called once the server answers at url; may be nil
+}
+
+// Run runs a server until ctx ends, and then stops it within ten seconds. What it
+// has acknowledged is durable at any moment, and what was under way goes on when it
+// is started again. A second server on the same SQLite data is refused.
+func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
+	st, err := openStore(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	sealer, err := newSealer(cfg)
+	if err != nil {
+		return err
+	}
+	blobs, err := blob.Open(filepath.Join(cfg.Data, blobDir))
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", cfg.Addr)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	here, err := publicURL(cfg.PublicURL, listener.Addr())
+	if err != nil {
+		return err
+	}
+	if err := setUp(ctx, cfg, st, sealer, here, log); err != nil {
+		return err
+	}
+
+	e := engine.New(st, engine.Options{Timeouts: timeouts(cfg.Timeouts), Log: log})
+	h, err := newHandler(st, e, auth.New(st, sealer, log), blobs, strings.TrimRight(cfg.PublicURL, "/"), log)
+	if err != nil {
+		return err
+	}
+	work, stop := context.WithCancel(context.WithoutCancel(ctx)) // outlives the requests, which need it
+	defer stop()
+	g, work := errgroup.WithContext(work)
+	g.Go(func() error { return e.Run(work) })
+	g.Go(func() error { return st.Run(work) })
+	g.Go(func() error {
+		defer stop()
+		ctx, cancel := context.WithCancel(ctx)
+		defer context.AfterFunc(work, cancel)() // without the engine there is nothing to serve
+		defer cancel()
+		return h.serve(ctx, listener, func() {
+			log.Info("serving", "url", here, "address", listener.Addr().String())
+			if cfg.Ready != nil {
+				cfg.Ready(here)
+			}
+		})
+	})
+	return g.Wait()
+}
+
+func timeouts(t run.Timeouts) run.Timeouts {
+	d := run.DefaultTimeouts
+	return run.Timeouts{
+		Pending: cmp.Or(t.Pending, d.Pending), Executing: cmp.Or(t.Executing, d.Executing), Cancel: cmp.Or(t.Cancel, d.Cancel),
+	}
+}
+
+// publicURL is where a server that listens on addr can be reached: from this machine
+// at least, unless the configuration says how from elsewhere.
+func publicURL(configured string, addr net.Addr) (string, error) {
+	if configured != "" {
+		u, err := url.Parse(configured)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return "", fmt.Errorf("the public URL %q is not one of http:// or https://", configured)
+		}
+		return strings.TrimRight(configured, "/"), nil
+	}
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return "", err
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() { // every address of this machine: this one is surely there
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port), nil
+}
+
+// setUp fills an empty store, and leaves in it what this server was told.
+func setUp(ctx context.Context, cfg Config, st *store.Store, sealer *auth.Sealer, publicURL string, log *slog.Logger) error {
+	admin, err := auth.Bootstrap(ctx, st, sealer)
+	if err != nil {
+		return err
+	}
+	if admin != nil {
+		log.Info("created the administrator; the password is not shown again", "email", admin.Email, "password", admin.Password)
+	}
+	return st.Update(ctx, func(tx *store.Tx) error {
+		if cfg.MaxConcurrency > 0 {
+			if err := tx.LimitConcurrency(cfg.MaxConcurrency); err != nil {
+				return err
+			}
+		}
+		return tx.SetSetting(store.SettingPublicURL, publicURL)
+	})
+}

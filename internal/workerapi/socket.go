@@ -1,0 +1,169 @@
+package workerapi
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"sear/internal/auth"
+	"sear/internal/engine"
+	"sear/internal/fault"
+	"sear/internal/id"
+	"sear/internal/run"
+	"sear/internal/sockio"
+	"sear/internal/sqldb"
+	"sear/internal/tenant"
+)
+
+// Sockets adds the namespaces of workers to a server.
+func (a *API) Sockets(s *sockio.Server) {
+	s.Of("/dev-worker", sockio.Handlers{
+		Connect: a.connect,
+		On: map[string]sockio.EventHandler{
+			"run:subscribe":   a.subscribe,
+			"run:unsubscribe": a.unsubscribe,
+		},
+		Disconnect: func(k *sockio.Socket) { sessionOf(k).close() },
+	})
+}
+
+// session is what one CLI wants to hear of. But for the goroutines that it starts,
+// only the handlers of its socket touch it, which run one at a time.
+type session struct {
+	socket *sockio.Socket
+	env    *tenant.Environment
+	ctx    context.Context // ends with the session
+	cancel context.CancelFunc
+	runs   map[string]context.CancelFunc // by internal id: ends the subscription
+	wg     sync.WaitGroup                // of the subscriptions
+}
+
+// connect admits sockets whose upgrade carried the secret key of an environment.
+func (a *API) connect(k *sockio.Socket, _ json.RawMessage) error {
+	h := k.Request().Header
+	bearer, ok := strings.CutPrefix(h.Get("Authorization"), "Bearer ")
+	if !ok {
+		return fault.New(fault.Unauthorized, "Invalid or Missing API key")
+	}
+	p, err := a.auth.Environment(k.Context(), bearer, h.Get(auth.BranchHeader))
+	if err != nil {
+		return err
+	}
+	if p.Kind != tenant.KindSecretKey {
+		return fault.New(fault.Forbidden, "Unauthorized")
+	}
+	s := &session{socket: k, env: p.Env, runs: map[string]context.CancelFunc{}}
+	s.ctx, s.cancel = context.WithCancel(k.Context())
+	k.Data = s
+	return nil
+}
+
+func sessionOf(k *sockio.Socket) *session { return k.Data.(*session) }
+
+// close ends all subscriptions and waits for them.
+func (s *session) close() {
+	s.cancel()
+	s.wg.Wait()
+}
+
+// maxSubscriptions bounds the runs of one socket: more than a CLI may hold.
+const maxSubscriptions = 20_000
+
+// runList is the argument of both events.
+type runList struct {
+	Runs []string `json:"runFriendlyIds"`
+}
+
+// readRuns returns the internal ids of the runs that an event names. Those that are
+// no ids cannot be anybody's runs.
+func readRuns(args []json.RawMessage) ([]string, error) {
+	var list runList
+	if len(args) == 0 || json.Unmarshal(args[0], &list) != nil {
+		return nil, fault.New(fault.Malformed, "The event must name runs")
+	}
+	return runIDs(list.Runs), nil
+}
+
+// subscribe lets the CLI hear of changes to runs that it holds. The event names all
+// of them each time. Those that the key does not reach are left out without a word.
+func (a *API) subscribe(k *sockio.Socket, args []json.RawMessage) ([]any, error) {
+	ids, err := readRuns(args)
+	if err != nil {
+		return nil, err
+	}
+	s := sessionOf(k)
+	fresh := map[string]*sqldb.Watch{} // made before the runs are read, so that no change falls in between
+	for _, runID := range ids {
+		if s.runs[runID] == nil && fresh[runID] == nil {
+			fresh[runID] = a.store.Watch(engine.TopicRun, runID)
+		}
+	}
+	defer func() {
+		for _, unused := range fresh {
+			unused.Close()
+		}
+	}()
+	if len(s.runs)+len(fresh) > maxSubscriptions {
+		return nil, fault.New(fault.Limit, "Too many runs")
+	}
+	list, err := a.held(s.ctx, s.env, slices.Collect(maps.Keys(fresh)))
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range list {
+		s.follow(h.run.ID, fresh[h.run.ID])
+		delete(fresh, h.run.ID)
+		if h.run.Exec != run.PendingExecuting { // begun before its connection was lost: something may have happened
+			s.notify(h.run.ID)
+		}
+	}
+	return nil, nil
+}
+
+// unsubscribe ends subscriptions. The CLI may send it twice.
+func (a *API) unsubscribe(k *sockio.Socket, args []json.RawMessage) ([]any, error) {
+	ids, err := readRuns(args)
+	if err != nil {
+		return nil, err
+	}
+	s := sessionOf(k)
+	for _, runID := range ids {
+		if stop := s.runs[runID]; stop != nil {
+			stop()
+			delete(s.runs, runID)
+		}
+	}
+	return nil, nil
+}
+
+// follow tells the CLI of each change to a run until it unsubscribes.
+func (s *session) follow(runID string, watch *sqldb.Watch) {
+	ctx, stop := context.WithCancel(s.ctx)
+	s.runs[runID] = stop
+	s.wg.Go(func() {
+		defer watch.Close()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-watch.C():
+				s.notify(runID)
+			}
+		}
+	})
+}
+
+// notify asks the CLI to fetch the newest snapshot of a run. A connection that is
+// closing needs nothing.
+func (s *session) notify(runID string) {
+	type subject struct {
+		Friendly string `json:"friendlyId"`
+	}
+	_ = s.socket.Emit("run:notify", struct {
+		Version string  `json:"version"`
+		Run     subject `json:"run"`
+	}{protocolVersion, subject{id.Friendly(id.Run, runID)}})
+}

@@ -1,0 +1,82 @@
+package workerapi
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+
+	"sear/internal/engine"
+	"sear/internal/fault"
+	"sear/internal/id"
+	"sear/internal/rest"
+	"sear/internal/wire"
+)
+
+// waitRequest asks to let a run wait until an instant.
+type waitRequest struct {
+	Date json.RawMessage `json:"date"` // text, or milliseconds since 1970
+	Key  string          `json:"idempotencyKey"`
+	TTL  string          `json:"idempotencyKeyTTL"`
+
+	until time.Time
+}
+
+// Validate reads the date.
+func (q *waitRequest) Validate() error {
+	var p rest.Problems
+	var ms float64
+	var ok bool
+	if json.Unmarshal(q.Date, &ms) == nil {
+		q.until, ok = time.UnixMilli(int64(min(max(ms, 0), maxDate))), ms <= maxDate
+	} else {
+		q.until, ok = wire.ParseDate(text(q.Date))
+	}
+	if !ok {
+		p.Add("date", "Invalid date")
+	}
+	if len(q.Key) > wire.MaxKey {
+		p.Add("idempotencyKey", "idempotencyKey must be 2048 characters or less")
+	}
+	return p.Err()
+}
+
+// maxDate is the last instant JavaScript knows, in milliseconds since 1970.
+const maxDate = 8.64e15
+
+// waitFor lets a run wait until an instant.
+func (a *API) waitFor(w http.ResponseWriter, r *http.Request) error {
+	internal, err := runID(r)
+	if err != nil {
+		return err
+	}
+	q, err := rest.Decode[waitRequest](r, maxBody)
+	if err != nil {
+		return err
+	}
+	p, err := a.engine.WaitFor(r.Context(), environment(r), internal, q.until, engine.Key{Text: q.Key, TTL: wire.ParseKeyTTL(q.TTL)})
+	if err != nil {
+		return err
+	}
+	return rest.JSON(w, http.StatusOK, struct {
+		Until     string    `json:"waitUntil"`
+		Waitpoint reference `json:"waitpoint"`
+	}{wire.ISO(p.Due), reference{id.Friendly(id.Waitpoint, p.ID)}})
+}
+
+// waitForToken lets a run wait for a token. The SDK sends no body.
+func (a *API) waitForToken(w http.ResponseWriter, r *http.Request) error {
+	internal, err := runID(r)
+	if err != nil {
+		return err
+	}
+	token, ok := id.Internal(id.Waitpoint, chi.URLParam(r, "waitpoint"))
+	if !ok {
+		return fault.New(fault.NotFound, "Waitpoint not found")
+	}
+	if err := a.engine.WaitForToken(r.Context(), environment(r), internal, token); err != nil {
+		return err
+	}
+	return rest.JSON(w, http.StatusOK, map[string]bool{"success": true})
+}
