@@ -163,6 +163,9 @@ func (w *work) existing(env *tenant.Environment, t Trigger) (string, bool, error
 }
 
 func (w *work) keyHolder(env *tenant.Environment, t Trigger) (string, bool, error) {
+	if runID := w.createdWith(env.ID, t.Task, t.Key.Text); runID != "" {
+		return runID, true, nil
+	}
 	h, err := w.tx.RunByKey(env.ID, t.Task, t.Key.Text)
 	if err != nil || h == nil {
 		return "", false, err
@@ -175,6 +178,22 @@ func (w *work) keyHolder(env *tenant.Environment, t Trigger) (string, bool, erro
 	w.write(func(tx *store.Tx) error { return tx.ReleaseKey(h.Run.ID, t.Key.Text) })
 	return "", false, nil
 }
+
+// createdWith is the run that this transaction has made for a key, which no query finds yet.
+func (w *work) createdWith(envID, task, key string) string {
+	if w.keyed == nil {
+		w.keyed = map[string]string{}
+	}
+	for ; w.indexed < len(w.created); w.indexed++ {
+		if n := &w.created[w.indexed]; n.Def.Key.Key != "" {
+			w.keyed[keyOf(n.Run.EnvID, n.Run.Task, n.Def.Key.Key)] = n.Run.ID
+		}
+	}
+	return w.keyed[keyOf(envID, task, key)]
+}
+
+// keyOf joins what an idempotency key is unique in.
+func keyOf(envID, task, key string) string { return envID + "\x00" + task + "\x00" + key }
 
 // newRun makes the run of a trigger.
 func (w *work) newRun(env *tenant.Environment, t Trigger, parent run.Run) (run.Run, error) {
@@ -305,9 +324,9 @@ func (w *work) waitForRuns(env *tenant.Environment, parentID, batchID string, ru
 		return err
 	}
 	for index, runID := range runIDs {
-		h := w.runs[runID]
+		h := w.runs[runID] // nil: this transaction has just made it
 		w.edge(store.Edge{RunID: parentID, Kind: store.WaitRun, WaitpointID: runID, Index: index, BatchID: batchID,
-			Done: h == nil || h.run.Exec == run.Finished})
+			Done: h != nil && h.run.Exec == run.Finished})
 	}
 	return nil
 }

@@ -22,7 +22,9 @@ type work struct {
 	broken error // the store failed a command: the transaction is lost
 
 	effects
-	changed []change // what the current command did to runs, to take it back
+	keyed   map[string]string // runs in created by task and idempotency key
+	indexed int               // how many of created are in keyed
+	changed []change          // what the current command did to runs, to take it back
 }
 
 // held is a run this transaction has locked.
@@ -75,7 +77,7 @@ func (w *work) attempt(fn func(w *work) error) error {
 	if !refusal(err) {
 		w.broken = err
 	}
-	w.effects = before
+	w.effects, w.keyed, w.indexed = before, nil, 0
 	for _, c := range slices.Backward(w.changed) {
 		*w.runs[c.id] = c.was
 	}

@@ -28,6 +28,7 @@ func decideStart(r Run, c Start, x Ctx) (Plan, error) {
 	p := move(r, Executing, StatusExecuting, "Attempt created, starting execution", x)
 	n := &p.Run
 	n.Attempt++
+	n.Began = n.Seq
 	n.Request = c.Request
 	n.Nacks = 0
 	if n.ExecutedAt.IsZero() {
@@ -53,6 +54,7 @@ func decideContinue(r Run, c Continue, x Ctx) (Plan, error) {
 	}
 	p := move(r, Executing, StatusExecuting, "Run was continued after being suspended", x)
 	p.Edges = DeliverEdges
+	p.Run.Began = p.Run.Seq
 	p.Run.Due = x.Now.Add(x.Timeouts.Executing)
 	return p, nil
 }
@@ -72,10 +74,13 @@ func decideBeat(r Run, c Beat, x Ctx) Plan {
 	return keep(r)
 }
 
-// reportable reports whether a worker may now say how the attempt of snapshot seq ended.
+// reportable reports whether a worker may now say how its attempt ended. It may
+// name any snapshot since its process began: one that the server wrote meanwhile
+// (blocked, unblocked, to be cancelled) may not have reached it yet, and only that
+// process can be the one that ends the attempt.
 func reportable(r Run, seq int64) bool {
 	running := r.Exec.Live() && r.Status != StatusRetrying || r.Exec == PendingCancel
-	return running && seq == r.Seq
+	return running && r.Began > 0 && seq >= r.Began && seq <= r.Seq
 }
 
 func decideComplete(r Run, c Complete, x Ctx) (Plan, error) {

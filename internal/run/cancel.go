@@ -16,6 +16,7 @@ func decideCancel(r Run, c Cancel, x Ctx) Plan {
 	asks := r.Exec.Live() || r.Exec == PendingExecuting
 	if asks && !c.Final {
 		p := move(r, PendingCancel, StatusCanceled, "Run was cancelled, waiting for the worker to stop", x)
+		p.Run.CompletedAt = x.Now
 		p.Run.Due = x.Now.Add(x.Timeouts.Cancel)
 		p.Children = c.Reason
 		p.Notify = true

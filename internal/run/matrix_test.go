@@ -37,7 +37,7 @@ func matrixCommands(r run.Run) []run.Command {
 
 var commandNames = []string{
 	"enqueue", "reschedule", "debounce", "dequeue", "requeue", "expire", "start", "start, stale", "continue", "heartbeat", "stall",
-	"block", "unblock, still blocked", "unblock", "resume", "suspend", "complete", "complete, stale",
+	"block", "unblock, still blocked", "unblock", "resume", "suspend", "complete", "complete, one snapshot behind",
 	"fail, retry in 1 s", "fail, retry in 60 s", "fail", "cancel", "cancel, final",
 }
 

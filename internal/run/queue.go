@@ -89,7 +89,9 @@ func decideExpire(r Run, x Ctx) Plan {
 func finish(r Run, status Status, err *Error, note string, x Ctx) Plan {
 	p := move(r, Finished, status, note, x)
 	p.Run.Slot = false
-	p.Run.CompletedAt = x.Now
+	if r.Exec != PendingCancel || status != StatusCanceled { // users saw it end when they cancelled it
+		p.Run.CompletedAt = x.Now
+	}
 	if err != nil {
 		p.Run.Err = err.Sanitize()
 	}

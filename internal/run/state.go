@@ -115,6 +115,7 @@ type Run struct {
 	Exec    Exec
 	Seq     int64
 	Attempt int    // number of the newest attempt, 0 before the first
+	Began   int64  // snapshot with which a worker process began, or went on with, that attempt
 	Note    string // why the snapshot was written, in a short sentence
 	WaitFor string // id of the batch the run waits for, while it does
 	MovedAt time.Time

@@ -12,7 +12,7 @@ import (
 )
 
 // runColumns are the columns that decisions need, in the order of scanRun.
-const runColumns = `id, env_id, task, status, exec, seq, attempt, note, moved_at, wait_for, reason, call_key,
+const runColumns = `id, env_id, task, status, exec, seq, attempt, began, note, moved_at, wait_for, reason, call_key,
 	lane, score, slot, nacks, due_at, worker_id, version, max_attempts, max_duration, machine, ttl,
 	parent_id, root_id, batch_id, batch_index, depth, resume_parent, usage, created_at, updated_at,
 	delay_until, queued_at, started_at, executed_at, completed_at, expired_at, output, output_type, error`
@@ -24,7 +24,7 @@ func scanRun(rs row, extra ...any) (run.Run, error) {
 	var r run.Run
 	var lane, status, exec string
 	var failure *run.Error
-	dest := append([]any{&r.ID, &r.EnvID, &r.Task, &status, &exec, &r.Seq, &r.Attempt, &r.Note, instant(&r.MovedAt),
+	dest := append([]any{&r.ID, &r.EnvID, &r.Task, &status, &exec, &r.Seq, &r.Attempt, &r.Began, &r.Note, instant(&r.MovedAt),
 		text(&r.WaitFor), text(&r.Reason), text(&r.Request), &lane, &r.Score, &r.Slot, &r.Nacks, instant(&r.Due),
 		text(&r.WorkerID), text(&r.Version), &r.MaxAttempts, &r.MaxDuration, text(&r.Machine), &r.TTL,
 		text(&r.ParentID), text(&r.RootID), text(&r.BatchID), &r.BatchIndex, &r.Depth, &r.ResumeParent, &r.Usage,
@@ -85,7 +85,7 @@ func (tx *Tx) SaveRun(r run.Run, was int64) error {
 	if err != nil {
 		return err
 	}
-	n, err := tx.Exec(`UPDATE run SET status = $1, exec = $2, seq = $3, attempt = $4, note = $5, moved_at = $6,
+	n, err := tx.Exec(`UPDATE run SET status = $1, exec = $2, seq = $3, attempt = $4, note = $5, moved_at = $6, began = $33,
 		wait_for = $7, reason = $8, call_key = $9, queued = $10, score = $11, slot = $12, nacks = $13, due_at = $14,
 		worker_id = $15, version = $16, max_attempts = $17, max_duration = $18, machine = $19, usage = $20,
 		updated_at = $21, delay_until = $22, queued_at = $23, started_at = $24, executed_at = $25, completed_at = $26,
@@ -96,7 +96,7 @@ func (tx *Tx) SaveRun(r run.Run, was int64) error {
 		orNull(r.WorkerID), orNull(r.Version), r.MaxAttempts, r.MaxDuration, orNull(r.Machine), int64(r.Usage),
 		micros(r.UpdatedAt), micros(r.DelayUntil), micros(r.QueuedAt), micros(r.StartedAt), micros(r.ExecutedAt), micros(r.CompletedAt),
 		micros(r.ExpiredAt), opaque(r.Output.Data), orNull(r.Output.Type), failure,
-		r.ID, was)
+		r.ID, was, r.Began)
 	if err == nil && n != 1 {
 		return fault.Newf(fault.Conflict, "run %s is no longer at snapshot %d", r.ID, was)
 	}
@@ -138,7 +138,7 @@ type NewRun struct {
 	Def run.Definition
 }
 
-const insertColumns = 42
+const insertColumns = 43
 
 // InsertRuns inserts runs as a create command made them. A key that another run
 // holds is a unique violation (sqldb.IsUnique).
@@ -163,14 +163,14 @@ func (tx *Tx) InsertRuns(runs []NewRun) error {
 		if r.Exec == run.Finished {
 			finished = append(finished, *r)
 		}
-		args = append(args, r.ID, r.EnvID, r.Task, string(r.Status), string(r.Exec), r.Seq, r.Attempt, r.Note, micros(r.MovedAt),
+		args = append(args, r.ID, r.EnvID, r.Task, string(r.Status), string(r.Exec), r.Seq, r.Attempt, r.Began, r.Note, micros(r.MovedAt),
 			queued(r.Exec), r.Lane.String(), r.Score, flag(r.Slot), r.Nacks, micros(r.Due), orNull(r.WorkerID), orNull(r.Version),
 			r.MaxAttempts, r.MaxDuration, orNull(r.Machine), int64(r.TTL), orNull(r.ParentID), orNull(root(r)), orNull(r.BatchID),
 			r.BatchIndex, r.Depth, flag(r.ResumeParent), int64(r.Usage), micros(r.CreatedAt), micros(r.UpdatedAt), micros(r.DelayUntil),
 			micros(r.QueuedAt), flag(d.Test), jsonOrNull(d.Tags), orNull(d.Key.Key), micros(d.Key.ExpiresAt), orNull(d.CallKey),
 			string(extra), orNull(d.Extra.Region), orNull(d.Extra.ScheduleID), payload, orNull(d.Payload.Type))
 	}
-	_, err := tx.InsertRows(`INSERT INTO run (id, env_id, task, status, exec, seq, attempt, note, moved_at, queued, lane, score,
+	_, err := tx.InsertRows(`INSERT INTO run (id, env_id, task, status, exec, seq, attempt, began, note, moved_at, queued, lane, score,
 		slot, nacks, due_at, worker_id, version, max_attempts, max_duration, machine, ttl, parent_id, root_id, batch_id,
 		batch_index, depth, resume_parent, usage, created_at, updated_at, delay_until, queued_at, is_test, tags, idem_key,
 		idem_expires, request_key, extra, region, schedule_id, payload, payload_type) VALUES {{values}}`, insertColumns, args)

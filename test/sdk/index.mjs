@@ -16,6 +16,9 @@ const { values: flags, positionals } = parseArgs({
   options: { database: { type: "string" }, grep: { type: "string" } },
 });
 
+/** More would start more task processes at once than two cores can boot. */
+const suitesAtOnce = 3;
+
 installPackages();
 
 const work = mkdtempSync(join(tmpdir(), "sear-sdk-"));
@@ -97,7 +100,7 @@ async function runOn(database) {
 /** Runs `node --test`; the suites find the server through the environment. */
 function runSuites(context) {
   const names = positionals.length > 0 ? positionals : allSuites();
-  const args = ["--test", "--test-reporter=spec", `--test-concurrency=${names.length}`];
+  const args = ["--test", "--test-reporter=spec", `--test-concurrency=${suitesAtOnce}`];
   if (flags.grep) args.push(`--test-name-pattern=${flags.grep}`);
   args.push(...names.map((name) => join(home, "suites", `${name}.test.mjs`)));
 

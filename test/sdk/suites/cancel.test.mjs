@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { runs, tasks } from "@trigger.dev/sdk";
-import { concurrently, endedAs, executionStatus, file, marks, marksIn, open, reached, unique, waiting } from "../client.mjs";
+import { concurrently, endedAs, executionStatus, file, marks, marksIn, open, unique, waiting } from "../client.mjs";
 import { until } from "../harness.mjs";
 
 function finished(id) {
@@ -42,9 +42,9 @@ describe("cancel", concurrently, () => {
   });
 
   it("aborts an executing run, whose onCancel runs", async () => {
-    const mark = file("marks");
-    const { id } = await tasks.trigger("cancel-while-executing", { mark });
-    await reached(id, "executes", (run) => run.status === "EXECUTING");
+    const [mark, started] = [file("marks"), file("started")];
+    const { id } = await tasks.trigger("cancel-while-executing", { mark, started });
+    await marks(started, 1); // EXECUTING it is before its process has booted
 
     await runs.cancel(id);
     await assertCanceled(id);
@@ -64,11 +64,11 @@ describe("cancel", concurrently, () => {
   });
 
   it("cancels the children of a parent", async () => {
-    const mark = file("marks");
-    const { id } = await tasks.trigger("cancel-parent", { mark });
+    const [mark, started] = [file("marks"), file("started")];
+    const { id } = await tasks.trigger("cancel-parent", { mark, started });
     await waiting(id);
     const [child] = (await runs.retrieve(id)).relatedRuns.children;
-    await reached(child.id, "executes", (run) => run.status === "EXECUTING");
+    await marks(started, 1);
 
     await runs.cancel(id);
     await assertCanceled(id);

@@ -71,7 +71,7 @@ describe("schemas", concurrently, () => {
   });
 
   it("metadata", async () => {
-    const { id } = await tasks.trigger("hello", { name: "x" }, { delay: "1h", metadata: { count: 1, log: "a" } });
+    const { id } = await tasks.trigger("hello", { name: "x" }, { delay: "1h", metadata: { count: 1, log: "a", deep: {} } });
     const operations = [
       { type: "increment", key: "count", value: 2 },
       { type: "append", key: "log", value: "b" },
@@ -188,7 +188,6 @@ describe("lists", concurrently, () => {
     const front = await back.getPreviousPage();
     assert.deepEqual(ids(front), all.slice(0, 2));
     assert.equal(front.hasPreviousPage(), false);
-    assert.deepEqual(ids(await front.getNextPage()), all.slice(2, 4));
   });
 
   it("walks all pages by itself", async () => {

@@ -38,7 +38,7 @@ describe("a killed server", { timeout: 240_000 }, () => {
 
     // Eight that execute: the first four end while the server is down, the others after that.
     const executing = [];
-    for (let i = 0; i < 8; i++) executing.push(await trigger("gated", { gate: i < 4 ? during : later, label: i }));
+    for (let i = 0; i < 8; i++) executing.push(await trigger("gated", { gate: i < 4 ? during : later, label: i }, i));
 
     // Fourteen of which four execute and ten are queued.
     const queued = [];

@@ -7,6 +7,7 @@ CREATE TABLE run (
   exec          TEXT COLLATE "C" NOT NULL,
   seq           BIGINT NOT NULL,
   attempt       BIGINT NOT NULL,
+  began         BIGINT NOT NULL,
   note          TEXT COLLATE "C" NOT NULL,
   moved_at      BIGINT NOT NULL,
   wait_for      TEXT COLLATE "C",

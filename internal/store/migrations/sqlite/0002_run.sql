@@ -7,6 +7,7 @@ CREATE TABLE run (
   exec          TEXT    NOT NULL,
   seq           INTEGER NOT NULL,
   attempt       INTEGER NOT NULL,
+  began         INTEGER NOT NULL,
   note          TEXT    NOT NULL,
   moved_at      INTEGER NOT NULL,
   wait_for      TEXT,

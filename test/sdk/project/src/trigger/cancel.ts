@@ -2,12 +2,13 @@ import { task, wait } from "@trigger.dev/sdk";
 import { setTimeout as sleep } from "node:timers/promises";
 import { leaveMark } from "../files";
 
-type Marked = { mark: string };
+type Marked = { mark: string; started?: string };
 
-/** Runs until it is aborted; its hook leaves the mark. */
+/** Says when it has started, and runs until it is aborted; its hook leaves the mark. */
 export const cancelWhileExecuting = task({
   id: "cancel-while-executing",
-  run: async (_payload: Marked, { signal }) => {
+  run: async ({ started }: Marked, { ctx, signal }) => {
+    await leaveMark(started, ctx.run.id);
     await sleep(120_000, undefined, { signal });
   },
   onCancel: async ({ payload, ctx }) => {

@@ -1,4 +1,4 @@
-import { queue, task } from "@trigger.dev/sdk";
+import { queue, runs, task } from "@trigger.dev/sdk";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gateOpened, leaveMark } from "../files";
 
@@ -40,6 +40,8 @@ export const expiringParent = task({
   run: async (_payload: unknown, { ctx }) => {
     const concurrencyKey = ctx.run.id;
     const occupant = await serial.trigger({ gate: "/never/opened" }, { concurrencyKey });
+    // A child that is waited for counts its time from its parent's, so it would go first.
+    while ((await runs.retrieve(occupant.id)).status !== "EXECUTING") await sleep(100);
     const child = await serial.triggerAndWait({ label: "expires" }, { concurrencyKey, ttl: "1s" });
 
     return { occupant: occupant.id, child: { ok: child.ok, id: child.id } };

@@ -1,0 +1,41 @@
+# Sear. `make` lists what can be made.
+export CGO_ENABLED = 0
+GO      ?= go
+BIN     := bin/sear
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/sear, one static binary
+	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/sear
+
+.PHONY: demo
+demo: build examples/hello-world/node_modules/.package-lock.json ## Trigger a real task and watch it run
+	@sh test/tools/demo.sh
+
+.PHONY: test
+test: tools build ## Run every test, with the official SDK and CLI, on SQLite and Postgres
+	$(GO) vet ./...
+	$(GO) run ./test/tools/withpg sh -c '$(GO) test ./... && node test/sdk/index.mjs'
+
+.PHONY: lint
+lint: ## Check format, vet, static analysis and the architecture
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+	$(GO) test -run 'Architecture|ChecksFail' .
+
+.PHONY: bench
+bench: build ## Measure throughput, latency and memory against ceilings of the same run
+	$(GO) run ./test/load
+
+.PHONY: tools
+tools:
+	@sh test/tools/install.sh
+
+examples/hello-world/node_modules/.package-lock.json: examples/hello-world/package-lock.json
+	npm ci --prefix examples/hello-world --no-audit --no-fund
