@@ -44,7 +44,7 @@ var layers = map[string]int{
 	"test/load": 7, "test/load/rawhttp": 7, "test/tools/withpg": 7,
 }
 
-// siblings are the imports within a layer. Of the lowest, fault is open to all.
+// siblings are the imports within a layer that are allowed.
 var siblings = map[string][]string{
 	"internal/rest": {"internal/fault"}, "internal/sockio": {"internal/fault"}, "internal/sqldb": {"internal/fault"},
 	"internal/run":        {"internal/queue"},                                                                            // types only

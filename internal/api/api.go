@@ -24,26 +24,14 @@ type API struct {
 	engine *engine.Engine
 	auth   *auth.Auth
 	blobs  *blob.Store
-	origin func(*http.Request) string // where the server is for whoever sends the request
+	origin func(*http.Request) string
 	log    *slog.Logger
 }
 
-// New makes an API. origin is how clients and workers reach the server, such as
-// http://127.0.0.1:3030; with "" it is for each caller where that caller found it.
-func New(st *store.Store, e *engine.Engine, a *auth.Auth, blobs *blob.Store, origin string, log *slog.Logger) *API {
-	at := reachedAt
-	if origin != "" {
-		at = func(*http.Request) string { return origin }
-	}
-	return &API{store: st, engine: e, auth: a, blobs: blobs, origin: at, log: log}
-}
-
-// reachedAt is the origin a request was sent to, as far as the server can know.
-func reachedAt(r *http.Request) string {
-	if r.TLS != nil {
-		return "https://" + r.Host
-	}
-	return "http://" + r.Host
+// New makes an API. origin tells where the server is for whoever sends a request,
+// such as http://127.0.0.1:3030.
+func New(st *store.Store, e *engine.Engine, a *auth.Auth, blobs *blob.Store, origin func(*http.Request) string, log *slog.Logger) *API {
+	return &API{store: st, engine: e, auth: a, blobs: blobs, origin: origin, log: log}
 }
 
 // environment is the environment whose credential a request carries.

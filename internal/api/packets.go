@@ -1,6 +1,8 @@
 package api
 
 import (
+	"cmp"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -10,8 +12,10 @@ import (
 	"sear/internal/auth"
 	"sear/internal/blob"
 	"sear/internal/fault"
+	"sear/internal/id"
 	"sear/internal/rest"
 	"sear/internal/run"
+	"sear/internal/store"
 )
 
 // packetLife is how long an address of a packet may be used.
@@ -90,31 +94,51 @@ const packetPrefix = "/packets/"
 
 // packetURL is an address that permits one method on a packet for packetLife.
 func (a *API) packetURL(r *http.Request, method, path string) string {
-	target := packetPrefix + environment(r).ID + "/" + url.PathEscape(path)
+	target := packetTarget(environment(r).ID, path)
 	return a.origin(r) + a.auth.SignPath(method, target, time.Now().Add(packetLife))
 }
 
-// mayRead checks that a public token may read a packet: any, or those of a run it
-// may read, which lie under the run's id.
+// packetTarget is the path of a packet's address. This spelling is the one that is
+// signed, whichever of the equivalent ones arrives through proxies.
+func packetTarget(envID, path string) string {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		segments[i] = url.PathEscape(s)
+	}
+	return packetPrefix + envID + "/" + strings.Join(segments, "/")
+}
+
+// mayRead checks that a credential may read a packet. Most paths cannot be guessed,
+// so whoever knows one has been shown the run it belongs to. Those of outputs begin
+// with the id of their run, which a token must be allowed to read.
 func (a *API) mayRead(r *http.Request, path string) error {
 	p := auth.From(r.Context())
-	runID, _, _ := strings.Cut(path, "/")
-	if p.Can("read", "runs", "") || p.Can("read", "runs", runID) {
+	first, _, _ := strings.Cut(path, "/")
+	friendly, _, _ := strings.Cut(first, "-") // of the attempt
+	runID, isRun := id.Internal(id.Run, friendly)
+	if !isRun || !strings.HasPrefix(friendly, id.Run+"_") || p.Can("read", "runs", "") {
 		return nil
 	}
-	return errForbidden
+	var d store.Detail
+	err := a.store.View(r.Context(), func(tx *store.Tx) (err error) {
+		d, err = tx.Detail(p.Env.ID, runID)
+		return err
+	})
+	if err == nil && !readsRun(p, d) {
+		err = errForbidden
+	}
+	return err
 }
 
 // signedPacket checks the address of an upload or a download, and takes it apart.
 func (a *API) signedPacket(r *http.Request) (envID, path string, err error) {
-	if err := a.auth.CheckPath(r.Method, r.URL.EscapedPath(), r.URL.Query()); err != nil {
-		return "", "", err
-	}
 	if envID, err = param(r, "env"); err != nil {
 		return "", "", err
 	}
-	path, err = packetParam(r)
-	return envID, path, err
+	if path, err = packetParam(r); err != nil {
+		return "", "", err
+	}
+	return envID, path, a.auth.CheckPath(r.Method, packetTarget(envID, path), r.URL.Query())
 }
 
 // uploadPacket serves PUT /packets/{env}/*.
@@ -126,15 +150,28 @@ func (a *API) uploadPacket(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength > blob.MaxSize {
 		return fault.New(fault.TooLarge, "Request body too large")
 	}
-	if err := a.blobs.Put(envID, path, r.Header.Get("Content-Type"), r.Body); err != nil {
+	mediaType := cmp.Or(r.Header.Get("Content-Type"), "application/octet-stream")
+	if err := a.blobs.Put(envID, path, mediaType, upload{r.Body}); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
 
+// upload is a body whose errors are the client's: the connection broke.
+type upload struct{ body io.Reader }
+
+func (u upload) Read(b []byte) (int, error) {
+	n, err := u.body.Read(b)
+	if err != nil && err != io.EOF {
+		err = fault.Wrap(fault.Malformed, err, "Request body could not be read")
+	}
+	return n, err
+}
+
 // downloadPacket serves GET /packets/{env}/*. The type is the one of the upload: it
-// tells the client how to decode the packet.
+// tells the client how to decode the packet. A browser that is led here must not take
+// the packet for a page of this server.
 func (a *API) downloadPacket(w http.ResponseWriter, r *http.Request) error {
 	envID, path, err := a.signedPacket(r)
 	if err != nil {
@@ -145,9 +182,12 @@ func (a *API) downloadPacket(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer p.Close()
-	w.Header().Set("Content-Type", p.Type)
-	w.Header().Set("Content-Length", strconv.FormatInt(p.Size, 10))
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	h := w.Header()
+	h.Set("Content-Type", p.Type)
+	h.Set("Content-Length", strconv.FormatInt(p.Size, 10))
+	h.Set("Content-Disposition", "attachment")
+	h.Set("Content-Security-Policy", "sandbox")
+	h.Set("X-Content-Type-Options", "nosniff")
 	_, err = p.WriteTo(w)
 	return err
 }

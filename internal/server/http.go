@@ -54,6 +54,10 @@ func newHandler(st *store.Store, e *engine.Engine, a *auth.Auth, blobs *blob.Sto
 		sockets: sockio.New(sockio.Options{Log: log}),
 		log:     log,
 	}
+	pages, err := web.New(a, origin, log)
+	if err != nil {
+		return nil, err
+	}
 	h.workers.Sockets(h.sockets)
 
 	r := chi.NewRouter()
@@ -62,11 +66,7 @@ func newHandler(st *store.Store, e *engine.Engine, a *auth.Auth, blobs *blob.Sto
 	r.Get("/healthcheck", rest.Wrap(log, h.healthcheck))
 	r.Handle("/socket.io/", h.sockets)
 	h.workers.Routes(r)
-	api.New(st, e, a, blobs, public, log).Routes(r)
-	pages, err := web.New(a, origin, log)
-	if err != nil {
-		return nil, err
-	}
+	api.New(st, e, a, blobs, origin, log).Routes(r)
 	pages.Routes(r)
 	h.Handler = r
 	return h, nil

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -37,6 +39,7 @@ type Config struct {
 // has acknowledged is durable at any moment, and what was under way goes on when it
 // is started again. A second server on the same SQLite data is refused.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
+	tuneMemory()
 	st, err := openStore(ctx, cfg, log)
 	if err != nil {
 		return err
@@ -86,6 +89,15 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		})
 	})
 	return g.Wait()
+}
+
+// tuneMemory lets the heap, which is a few megabytes, grow to five times what is
+// alive before it is collected: triggers and drains gain a tenth to a third, and the
+// process stays far below 100 MB. Whoever sets GOGC knows better.
+func tuneMemory() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
 }
 
 func timeouts(t run.Timeouts) run.Timeouts {

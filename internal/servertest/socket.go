@@ -94,6 +94,13 @@ func (s *Socket) Next() (e Event, ok bool) {
 	return e, true
 }
 
+// Frame returns the next frame as it is, "" when the server closed the connection.
+func (s *Socket) Frame() string {
+	s.t.Helper()
+	got, _ := s.frame()
+	return got
+}
+
 // frame returns the next frame that is not a ping, and answers those.
 func (s *Socket) frame() (string, bool) {
 	s.t.Helper()

@@ -240,7 +240,10 @@ func (f form) ttl(key string, v []byte) (*time.Duration, string) {
 	var d time.Duration
 	if kindOf(v) == "number" {
 		d = time.Duration(f.count(key, v, 0)) * time.Second
-		return &d, FormatDuration(d)
+		if d == 0 {
+			return &d, ""
+		}
+		return &d, run.FormatTTL(d)
 	}
 	s := f.text(key, v)
 	d, ok := deploy.ParseDuration(s)

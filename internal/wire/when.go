@@ -55,23 +55,6 @@ func ParseWhen(s string, now time.Time) (time.Time, bool) {
 	return ParseDate(s)
 }
 
-// FormatDuration writes a duration as clients do, in whole seconds: 90 minutes are
-// 1h30m. Less than a second is "".
-func FormatDuration(d time.Duration) string {
-	var b strings.Builder
-	for _, u := range []struct {
-		name string
-		size time.Duration
-	}{{"w", 7 * 24 * time.Hour}, {"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}} {
-		if n := d / u.size; n > 0 {
-			b.WriteString(strconv.FormatInt(int64(n), 10))
-			b.WriteString(u.name)
-			d -= n * u.size
-		}
-	}
-	return b.String()
-}
-
 // maxSpan keeps durations far from overflow: a hundred years.
 const maxSpan = 100 * 365 * 24 * time.Hour
 

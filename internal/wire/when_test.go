@@ -4,9 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
-	"sear/internal/deploy"
 	"sear/internal/wire"
 )
 
@@ -40,29 +37,6 @@ func TestParseWhen(t *testing.T) {
 			t.Errorf("ParseWhen(%q) = %v, want none", text, got)
 		}
 	}
-}
-
-func TestFormatDuration(t *testing.T) {
-	t.Parallel()
-	for d, want := range map[time.Duration]string{
-		0: "", time.Millisecond: "", -time.Hour: "", time.Second: "1s", 10 * time.Minute: "10m", 90 * time.Second: "1m30s",
-		24 * time.Hour: "1d", 8*24*time.Hour + time.Hour: "1w1d1h",
-	} {
-		if got := wire.FormatDuration(d); got != want {
-			t.Errorf("FormatDuration(%v) = %q, want %q", d, got, want)
-		}
-	}
-}
-
-// TestDurationsReadBack: what is written of whole seconds is read as the same.
-func TestDurationsReadBack(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		d := time.Duration(rapid.Int64Range(1, 1e9).Draw(t, "seconds")) * time.Second
-		if got, ok := deploy.ParseDuration(wire.FormatDuration(d)); !ok || got != d {
-			t.Fatalf("%v is written %q and read %v, %v", d, wire.FormatDuration(d), got, ok)
-		}
-	})
 }
 
 func TestParseKeyTTL(t *testing.T) {

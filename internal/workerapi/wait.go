@@ -26,20 +26,23 @@ type waitRequest struct {
 // Validate reads the date.
 func (q *waitRequest) Validate() error {
 	var p rest.Problems
-	var ms float64
-	var ok bool
-	if json.Unmarshal(q.Date, &ms) == nil {
-		q.until, ok = time.UnixMilli(int64(min(max(ms, 0), maxDate))), ms <= maxDate
-	} else {
-		q.until, ok = wire.ParseDate(text(q.Date))
-	}
-	if !ok {
+	if !q.readDate() {
 		p.Add("date", "Invalid date")
 	}
 	if len(q.Key) > wire.MaxKey {
 		p.Add("idempotencyKey", "idempotencyKey must be 2048 characters or less")
 	}
 	return p.Err()
+}
+
+func (q *waitRequest) readDate() (ok bool) {
+	var ms *float64
+	if json.Unmarshal(q.Date, &ms) == nil && ms != nil {
+		q.until = time.UnixMilli(int64(min(max(*ms, 0), maxDate)))
+		return *ms <= maxDate
+	}
+	q.until, ok = wire.ParseDate(text(q.Date))
+	return ok
 }
 
 // maxDate is the last instant JavaScript knows, in milliseconds since 1970.

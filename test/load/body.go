@@ -25,22 +25,22 @@ func headers(key string) []string {
 // appendPayload appends the payload with number n, which is how a run is recognised
 // wherever it turns up, as the JSON string that the SDK sends.
 func appendPayload(b []byte, n int) []byte {
-	b = append(b, `"{\"n\":`...)
+	b = append(b, `"{\"json\":{\"n\":`...)
 	at := len(b)
 	b = strconv.AppendInt(b, int64(n), 10)
 	digits := len(b) - at
 	b = append(b, `,\"text\":\"`...)
-	for range payloadSize - len(`{"n":,"text":""}`) - digits {
+	for range payloadSize - len(`{"json":{"n":,"text":""}}`) - digits {
 		b = append(b, 'x')
 	}
-	return append(b, `\"}"`...)
+	return append(b, `\"}}"`...)
 }
 
 // triggerBody is the body of a single trigger.
 func triggerBody(b []byte, n int) []byte {
 	b = append(b, `{"payload":`...)
 	b = appendPayload(b, n)
-	return append(b, `,"options":{"payloadType":"application/json"}}`...)
+	return append(b, `,"options":{"payloadType":"application/super+json"}}`...)
 }
 
 // itemLines are the lines of a batch's items, which are numbered from first on.
@@ -50,7 +50,7 @@ func itemLines(b []byte, first, count int, options string) []byte {
 		b = strconv.AppendInt(b, int64(i), 10)
 		b = append(b, `,"task":"`+taskID+`","payload":`...)
 		b = appendPayload(b, first+i)
-		b = append(b, `,"options":{"payloadType":"application/json"`...)
+		b = append(b, `,"options":{"payloadType":"application/super+json"`...)
 		b = append(b, options...)
 		b = append(b, "}}\n"...)
 	}
@@ -62,7 +62,7 @@ func itemLines(b []byte, first, count int, options string) []byte {
 var (
 	friendlyField = []byte(`"friendlyId":"`)
 	idField       = []byte(`"id":"`)
-	payloadField  = []byte(`"payload":"{\"n\":`)
+	payloadField  = []byte(`"payload":"{\"json\":{\"n\":`)
 	notCached     = []byte(`"isCached":false`)
 	finished      = []byte(`"attemptStatus":"RUN_FINISHED"`)
 )

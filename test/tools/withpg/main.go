@@ -1,11 +1,10 @@
-// Command withpg runs another command with a private PostgreSQL server beside it,
-// whose URL the command finds in SEAR_TEST_POSTGRES:
+// Command withpg runs a command while a private Postgres runs, so that everything the command
+// starts shares one cluster. The command finds its URL in SEAR_TEST_POSTGRES.
 //
 //	withpg go test ./...
 //
-// The server listens on a Unix socket only and is stopped when the command ends,
-// whose exit code becomes its own. With SEAR_TEST_POSTGRES set already, or without
-// PostgreSQL on a developer's machine, it only runs the command.
+// Where that variable is set already, its server is used. The cluster and its files are gone
+// when withpg ends, for whatever reason, and the exit code is the command's.
 package main
 
 import (
@@ -19,67 +18,79 @@ import (
 	"sear/internal/sqldb/pgtest"
 )
 
+// exitFailure is for what fails around the command; its own code is passed on.
+const exitFailure = 1
+
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: withpg COMMAND [ARG...]")
-		os.Exit(2)
+		fmt.Fprintln(os.Stderr, "usage: withpg COMMAND [ARGUMENT...]")
+		os.Exit(exitFailure)
 	}
-	code, err := run(os.Args[1:])
+	code, err := run(os.Args[1], os.Args[2:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "withpg:", err)
-		code = 1
 	}
 	os.Exit(code)
 }
 
-func run(command []string) (code int, err error) {
-	if os.Getenv(pgtest.Env) != "" {
-		return carryOut(command)
+func run(name string, args []string) (code int, err error) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+
+	if os.Getenv(pgtest.Env) == "" {
+		stop, err := start()
+		if err != nil {
+			return exitFailure, err
+		}
+		defer func() {
+			if stopErr := stop(); stopErr != nil {
+				code, err = exitFailure, errors.Join(err, stopErr)
+			}
+		}()
 	}
-	dir, err := os.MkdirTemp("", "sear-pg-")
-	if err != nil {
-		return 0, err
+
+	cmd := exec.Command(name, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if err := cmd.Start(); err != nil {
+		return exitFailure, err
 	}
-	defer os.RemoveAll(dir)
-	url, stop, err := pgtest.Start(dir)
-	if errors.Is(err, pgtest.ErrNotInstalled) && os.Getenv("CI") != "true" {
-		fmt.Fprintln(os.Stderr, "withpg: PostgreSQL is not installed, so nothing is tested on it")
-		return carryOut(command)
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, stop()) }()
-	if err := os.Setenv(pgtest.Env, url); err != nil {
-		return 0, err
-	}
-	return carryOut(command)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case s := <-signals:
+				_ = cmd.Process.Signal(s) // it may have ended in this moment
+			case <-done:
+				return
+			}
+		}
+	}()
+	_ = cmd.Wait() // the code is in ProcessState
+	close(done)
+	return exitCode(cmd.ProcessState), nil
 }
 
-// carryOut runs the command to its end. It hands signals on instead of dying of
-// them, so that the server is stopped too.
-func carryOut(command []string) (int, error) {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
+// start starts a cluster in a directory of its own and puts its URL into the environment.
+func start() (stop func() error, err error) {
+	dir, err := os.MkdirTemp("", "withpg")
+	if err != nil {
+		return nil, err
+	}
+	url, stopCluster, err := pgtest.Start(dir)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	stop = func() error { return errors.Join(stopCluster(), os.RemoveAll(dir)) }
+	if err := os.Setenv(pgtest.Env, url); err != nil {
+		return nil, errors.Join(err, stop())
+	}
+	return stop, nil
+}
 
-	c := exec.Command(command[0], command[1:]...)
-	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-	if err := c.Start(); err != nil {
-		return 0, err
+// exitCode is the code that a shell would report.
+func exitCode(s *os.ProcessState) int {
+	if status, ok := s.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal())
 	}
-	done := make(chan error, 1)
-	go func() { done <- c.Wait() }()
-	for {
-		select {
-		case s := <-signals:
-			_ = c.Process.Signal(s) // it may just have ended
-		case err := <-done:
-			var exit *exec.ExitError
-			if errors.As(err, &exit) {
-				return max(exit.ExitCode(), 1), nil
-			}
-			return 0, err
-		}
-	}
+	return s.ExitCode()
 }
