@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"time"
 
 	"sear/internal/auth"
 	"sear/internal/fault"
@@ -22,8 +23,8 @@ type shownBatch struct {
 	UpdatedAt          string       `json:"updatedAt"`
 	RunCount           int          `json:"runCount"`
 	Runs               []string     `json:"runs"`
-	SuccessfulRunCount int          `json:"successfulRunCount"`
-	FailedRunCount     int          `json:"failedRunCount"`
+	SuccessfulRunCount *int         `json:"successfulRunCount,omitempty"` // once the batch is over
+	FailedRunCount     *int         `json:"failedRunCount,omitempty"`     // likewise
 	Errors             []batchError `json:"errors,omitempty"`
 	Processing         processing   `json:"processing"`
 }
@@ -49,8 +50,11 @@ type batchContents struct {
 	runs  map[string]run.Run
 }
 
+// readRuns reads runs by their ids; which reader depends on whether outputs are shown.
+type readRuns func(tx *store.Tx, ids []string) (map[string]run.Run, error)
+
 // readBatch reads the batch that a path names.
-func (a *API) readBatch(r *http.Request) (b batchContents, err error) {
+func (a *API) readBatch(r *http.Request, read readRuns) (b batchContents, err error) {
 	friendly, err := param(r, "batch")
 	if err != nil {
 		return b, err
@@ -72,63 +76,85 @@ func (a *API) readBatch(r *http.Request) (b batchContents, err error) {
 				ids = append(ids, i.RunID)
 			}
 		}
-		b.runs, err = tx.RunsByID(ids)
+		b.runs, err = read(tx, ids)
 		return err
 	})
 	return b, err
 }
 
-// show derives the status of a batch: it is complete once it is sealed and none of
-// its runs goes on. Runs that an item found by its key do not count.
+// show is the batch in the API's words.
 func (b batchContents) show() shownBatch {
-	out := shownBatch{ID: id.Friendly(id.Batch, b.ID), Status: string(b.Status), IdempotencyKey: b.Key.Key,
-		CreatedAt: wire.ISO(b.CreatedAt), UpdatedAt: wire.ISO(b.UpdatedAt), RunCount: b.RunCount,
-		Runs: []string{}, Processing: processing{CompletedAt: wire.ISO(b.SealedAt), Errors: []batchError{}}}
+	out := shownBatch{ID: id.Friendly(id.Batch, b.ID), IdempotencyKey: b.Key.Key,
+		CreatedAt: wire.ISO(b.CreatedAt), RunCount: b.RunCount, Runs: []string{}, Errors: b.errors(),
+		Processing: processing{CompletedAt: wire.ISO(b.SealedAt), Errors: []batchError{}}}
 	if b.KeyOptions != nil && out.IdempotencyKey != "" {
 		out.IdempotencyKey = b.KeyOptions.Key
 	}
-	unfinished, last := 0, b.UpdatedAt
 	for _, i := range b.items {
-		r := b.runs[i.RunID]
 		if i.RunID != "" {
 			out.Runs = append(out.Runs, id.Friendly(id.Run, i.RunID))
 		}
-		switch {
-		case i.Own && r.Exec != run.Finished:
-			unfinished++
-		case i.Own && r.CompletedAt.After(last):
-			last = r.CompletedAt
-		}
-		if e := untriggered(i, r); e != nil {
-			out.Errors = append(out.Errors, *e)
-			out.FailedRunCount++
-		} else {
-			out.SuccessfulRunCount++
-		}
 	}
 	out.Processing.Errors = append(out.Processing.Errors, out.Errors...)
-	if b.Status == store.BatchProcessing && unfinished == 0 {
-		out.Status, out.UpdatedAt = "COMPLETED", wire.ISO(last)
-		if len(out.Errors) == b.RunCount {
-			out.Status = string(store.BatchAborted)
-		} else if len(out.Errors) > 0 {
-			out.Status = "PARTIAL_FAILED"
-		}
+	over, at := b.over()
+	out.Status, out.UpdatedAt = b.status(over, len(out.Errors)), wire.ISO(at)
+	if over {
+		failed := len(out.Errors)
+		successful := len(b.items) - failed
+		out.SuccessfulRunCount, out.FailedRunCount = &successful, &failed
 	}
 	return out
 }
 
-// untriggered is the error of an item for which a run that failed from the start stands in.
-func untriggered(i store.BatchItem, r run.Run) *batchError {
-	if r.Err == nil || r.Err.Code != run.CodeItemUntriggered && r.Err.Code != run.CodePayloadTooLarge {
-		return nil
+// over reports whether a batch is sealed and none of its runs goes on, and when it
+// last changed. Runs that an item found by its key do not count: they belong elsewhere.
+func (b batchContents) over() (over bool, at time.Time) {
+	over, at = b.Status == store.BatchProcessing, b.UpdatedAt
+	for _, i := range b.items {
+		r := b.runs[i.RunID]
+		if !i.Own {
+			continue
+		}
+		over = over && r.Exec == run.Finished
+		if r.CompletedAt.After(at) {
+			at = r.CompletedAt
+		}
 	}
-	return &batchError{Index: i.Index, TaskIdentifier: i.Task, Error: r.Err.Message, ErrorCode: string(r.Err.Code)}
+	return over, at
+}
+
+// status is the stored status or, of a batch that is over, what became of its items.
+func (b batchContents) status(over bool, failed int) string {
+	switch {
+	case !over:
+		return string(b.Status)
+	case failed == 0:
+		return "COMPLETED"
+	case failed == b.RunCount:
+		return string(store.BatchAborted)
+	}
+	return "PARTIAL_FAILED"
+}
+
+// errors are the items that made no run: those that were refused, and those for which
+// a run that failed from the start stands in.
+func (b batchContents) errors() []batchError {
+	var out []batchError
+	for _, i := range b.items {
+		e := batchError{Index: i.Index, TaskIdentifier: i.Task, Error: i.Error, ErrorCode: i.Code}
+		if r := b.runs[i.RunID]; i.Own && r.Err != nil && (r.Err.Code == run.CodeItemUntriggered || r.Err.Code == run.CodePayloadTooLarge) {
+			e.Error, e.ErrorCode = r.Err.Message, string(r.Err.Code)
+		} else if i.RunID != "" {
+			continue
+		}
+		out = append(out, e)
+	}
+	return out
 }
 
 // getBatch serves GET /api/v2/batches/{batch}, and v1 of it.
 func (a *API) getBatch(w http.ResponseWriter, r *http.Request) error {
-	b, err := a.readBatch(r)
+	b, err := a.readBatch(r, (*store.Tx).Outcomes)
 	if fault.Is(err, fault.NotFound) {
 		return fault.New(fault.NotFound, "Not found")
 	}
@@ -145,7 +171,7 @@ func (a *API) getBatch(w http.ResponseWriter, r *http.Request) error {
 // batchResults serves GET /api/v1/batches/{batch}/results: the runs that have
 // finished, in the order of their items.
 func (a *API) batchResults(w http.ResponseWriter, r *http.Request) error {
-	b, err := a.readBatch(r)
+	b, err := a.readBatch(r, (*store.Tx).RunsByID)
 	if err != nil {
 		return err
 	}

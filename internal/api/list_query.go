@@ -1,13 +1,17 @@
 package api
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"sear/internal/deploy"
 	"sear/internal/id"
@@ -30,6 +34,22 @@ type query struct {
 	problems rest.Problems
 }
 
+// newQuery takes the query of a request. Text that no database keeps could only
+// match nothing, if it did not make the database fail.
+func newQuery(r *http.Request) *query {
+	q := &query{values: r.URL.Query()}
+	for _, name := range slices.Sorted(maps.Keys(q.values)) {
+		if slices.ContainsFunc(q.values[name], func(v string) bool { return !storable(v) }) {
+			q.problems.Add(name, "Invalid characters")
+		}
+	}
+	return q
+}
+
+// storable reports whether a text can be in a text column: Postgres has no place in
+// one for NUL, nor for what is not UTF-8.
+func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
 // list is a parameter of comma-separated values; nil when it is absent.
 func (q *query) list(name string) []string {
 	var out []string
@@ -43,7 +63,7 @@ func (q *query) list(name string) []string {
 	return out
 }
 
-// page reads the size of a page and its cursor: an internal id or a friendly one of the prefix.
+// page reads the size of a page and its cursors. Items have friendly ids of the prefix.
 func (q *query) page(prefix string) store.Page {
 	p := store.Page{Size: defaultPage, After: q.cursor("page[after]", prefix), Before: q.cursor("page[before]", prefix)}
 	if v := q.values.Get("page[size]"); v != "" {
@@ -61,11 +81,37 @@ func (q *query) cursor(name, prefix string) string {
 	if v == "" {
 		return ""
 	}
-	internal, ok := id.Internal(prefix, v)
+	internal, ok := parseCursor(v, prefix)
 	if !ok {
 		q.problems.Add(name, "Invalid cursor")
 	}
 	return internal
+}
+
+// parseCursor reads the id of an item, friendly or not, or upstream's opaque form of it.
+func parseCursor(v, prefix string) (string, bool) {
+	if internal, ok := id.Internal(prefix, v); ok {
+		return internal, true
+	}
+	text, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(v, "="))
+	if err != nil {
+		return "", false
+	}
+	var opaque struct {
+		ID string `json:"r"`
+	}
+	if json.Unmarshal(text, &opaque) != nil {
+		return "", false
+	}
+	return id.Internal(prefix, opaque.ID)
+}
+
+// refuse notes those of a parameter's values that are not allowed.
+func (q *query) refuse(name, what string, values []string, allowed func(string) bool) {
+	unknown := slices.DeleteFunc(slices.Clone(values), allowed)
+	if len(unknown) > 0 {
+		q.problems.Add(name, "Invalid "+what+" values: "+strings.Join(unknown, ", "))
+	}
 }
 
 // created reads the three ways to bound the time of creation. A period that cannot
@@ -103,13 +149,13 @@ const maxMillis = 8_640_000_000_000_000
 type runQuery struct {
 	filter store.RunFilter
 	page   store.Page
-	envs   []string // slugs
+	envs   []tenant.EnvType // nil: all
 }
 
 // readRunQuery reads the query of a list of runs and names everything that is wrong with it.
 func readRunQuery(r *http.Request) (runQuery, error) {
-	q := &query{values: r.URL.Query()}
-	out := runQuery{page: q.page(id.Run), envs: q.list("filter[env]")}
+	q := newQuery(r)
+	out := runQuery{page: q.page(id.Run), envs: q.envs()}
 	out.filter = store.RunFilter{
 		Statuses: q.statuses(), Tasks: q.list("filter[taskIdentifier]"), Versions: q.list("filter[version]"),
 		Tags: q.list("filter[tag]"), Queues: q.list("filter[queue]"), Machines: q.machines(), Regions: q.list("filter[region]"),
@@ -137,21 +183,18 @@ func readRunQuery(r *http.Request) (runQuery, error) {
 }
 
 func (q *query) statuses() []run.Status {
-	var out []run.Status
-	var unknown []string
-	for _, name := range q.list("filter[status]") {
-		statuses, ok := wire.StatusFilter(name)
-		if !ok {
-			unknown = append(unknown, name)
-			continue
-		}
-		if out == nil {
-			out = []run.Status{}
-		}
-		out = append(out, statuses...)
+	names := q.list("filter[status]")
+	q.refuse("filter[status]", "status", names, func(name string) bool {
+		_, ok := wire.StatusFilter(name)
+		return ok
+	})
+	if names == nil {
+		return nil
 	}
-	if len(unknown) > 0 {
-		q.problems.Add("filter[status]", "Invalid status values: "+strings.Join(unknown, ", "))
+	out := []run.Status{}
+	for _, name := range names {
+		statuses, _ := wire.StatusFilter(name)
+		out = append(out, statuses...)
 	}
 	return out
 }
@@ -161,11 +204,22 @@ var presets = []string{"micro", "small-1x", "small-2x", "medium-1x", "medium-2x"
 
 func (q *query) machines() []string {
 	list := q.list("filter[machine]")
-	unknown := slices.DeleteFunc(slices.Clone(list), func(m string) bool { return slices.Contains(presets, m) })
-	if len(unknown) > 0 {
-		q.problems.Add("filter[machine]", "Invalid machine values: "+strings.Join(unknown, ", "))
-	}
+	q.refuse("filter[machine]", "machine", list, func(name string) bool { return slices.Contains(presets, name) })
 	return list
+}
+
+func (q *query) envs() []tenant.EnvType {
+	list := q.list("filter[env]")
+	q.refuse("filter[env]", "env", list, func(slug string) bool {
+		_, ok := tenant.TypeForSlug(slug)
+		return ok
+	})
+	var out []tenant.EnvType
+	for _, slug := range list {
+		t, _ := tenant.TypeForSlug(slug)
+		out = append(out, t)
+	}
+	return out
 }
 
 // selected are those of a project's environments that the query asks for.
@@ -173,10 +227,5 @@ func (q runQuery) selected(envs []*tenant.Environment) []*tenant.Environment {
 	if q.envs == nil {
 		return envs
 	}
-	return slices.DeleteFunc(envs, func(e *tenant.Environment) bool {
-		return !slices.ContainsFunc(q.envs, func(slug string) bool {
-			t, ok := tenant.TypeForSlug(slug)
-			return ok && t == e.Type
-		})
-	})
+	return slices.DeleteFunc(envs, func(e *tenant.Environment) bool { return !slices.Contains(q.envs, e.Type) })
 }

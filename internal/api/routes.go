@@ -40,7 +40,7 @@ func (a *API) routes() []route {
 		{post, "/api/v1/tasks/{task}/trigger", scoped, true, a.trigger},
 		{post, "/api/v3/batches", scoped, true, a.createBatch},
 		{post, "/api/v3/batches/{batch}/items", scoped, true, a.streamBatchItems},
-		{get, "/api/v3/batches/{batch}/items", scoped, true, a.streamItemsGet},
+		{get, "/api/v3/batches/{batch}/items", anybody, true, a.streamItemsGet},
 		{get, "/api/v2/batches/{batch}", scoped, true, a.getBatch},
 		{get, "/api/v1/batches/{batch}", scoped, true, a.getBatch},
 		{get, "/api/v1/batches/{batch}/results", secret, false, a.batchResults},

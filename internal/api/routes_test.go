@@ -59,6 +59,7 @@ var open = map[string]string{
 	"POST " + tokenPath + "/{waitpoint}/callback/{hash}": "the hash in its path is the credential",
 	"PUT " + packetPrefix + "{env}/*":                    "its signature is the credential",
 	"GET " + packetPrefix + "{env}/*":                    "its signature is the credential",
+	"GET /api/v3/batches/{batch}/items":                  "it says no more than that the method is wrong",
 	"POST /api/v1/authorization-code":                    "a login begins without a credential",
 	"POST /api/v1/token":                                 "the code is the credential",
 }

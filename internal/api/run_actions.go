@@ -1,10 +1,12 @@
 package api
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 	"unicode/utf16"
 
@@ -14,6 +16,7 @@ import (
 	"sear/internal/id"
 	"sear/internal/rest"
 	"sear/internal/run"
+	"sear/internal/store"
 	"sear/internal/wire"
 )
 
@@ -29,153 +32,87 @@ func (a *API) runResult(w http.ResponseWriter, r *http.Request) error {
 	return rest.JSON(w, http.StatusOK, wire.ResultOf(d.Run))
 }
 
-// cancelRun serves POST /api/v2/runs/{run}/cancel. Cancelling a finished run is no error.
+// cancelRun serves POST /api/v2/runs/{run}/cancel, and v1 of it. Cancelling a finished
+// run is no error. Who may not cancel does not learn whether there is such a run.
 func (a *API) cancelRun(w http.ResponseWriter, r *http.Request) error {
-	d, err := a.detail(r)
-	if fault.Is(err, fault.NotFound) {
-		return fault.New(fault.NotFound, "Resource not found")
-	}
+	runID, err := runParam(r)
 	if err != nil {
-		return err
+		return errNoResource
 	}
 	p := auth.From(r.Context())
-	friendly := id.Friendly(id.Run, d.ID)
-	if !p.Can("write", "runs", friendly) && !p.Can("write", "tasks", d.Task) {
-		return errForbidden
+	var found run.Run
+	err = a.store.View(r.Context(), func(tx *store.Tx) (err error) {
+		found, err = tx.Run(p.Env.ID, runID)
+		return err
+	})
+	missing := fault.Is(err, fault.NotFound)
+	if err != nil && !missing {
+		return err
 	}
-	if err := a.engine.Cancel(r.Context(), p.Env, d.ID, engine.CanceledByUser, false); err != nil {
+	friendly := id.Friendly(id.Run, runID)
+	switch {
+	case !p.Can("write", "runs", friendly) && (missing || !p.Can("write", "tasks", found.Task)):
+		return errForbidden
+	case missing:
+		return errNoResource
+	}
+	if err := a.engine.Cancel(r.Context(), p.Env, runID, engine.CanceledByUser, false); err != nil {
 		return err
 	}
 	return rest.JSON(w, http.StatusOK, idOnly{ID: friendly})
 }
 
-// replayBody is what a replay may change. The keys are those of the SDK; others are
-// refused, because a misspelt one would replay something else than was meant.
-type replayBody struct {
-	Payload           json.RawMessage `json:"payload"`
-	PayloadType       json.RawMessage `json:"payloadType"`
-	Metadata          json.RawMessage `json:"metadata"`
-	Tags              json.RawMessage `json:"tags"`
-	Queue             *string         `json:"queue"`
-	ConcurrencyKey    json.RawMessage `json:"concurrencyKey"`
-	Machine           json.RawMessage `json:"machine"`
-	Version           json.RawMessage `json:"version"`
-	Region            json.RawMessage `json:"region"`
-	Delay             json.RawMessage `json:"delay"`
-	TTL               json.RawMessage `json:"ttl"`
-	IdempotencyKey    json.RawMessage `json:"idempotencyKey"`
-	IdempotencyKeyTTL json.RawMessage `json:"idempotencyKeyTTL"`
-	MaxAttempts       json.RawMessage `json:"maxAttempts"`
-	MaxDuration       json.RawMessage `json:"maxDuration"`
-	Priority          json.RawMessage `json:"priority"`
-}
-
-// trigger is the body as that of a trigger call, so that the same rules hold.
-func (b replayBody) trigger(now time.Time) (wire.Trigger, error) {
-	options := map[string]any{}
-	for name, v := range map[string]json.RawMessage{
-		"payloadType": b.PayloadType, "metadata": b.Metadata, "tags": b.Tags, "concurrencyKey": b.ConcurrencyKey, "machine": b.Machine,
-		"lockToVersion": b.Version, "region": b.Region, "delay": b.Delay, "ttl": b.TTL, "idempotencyKey": b.IdempotencyKey,
-		"idempotencyKeyTTL": b.IdempotencyKeyTTL, "maxAttempts": b.MaxAttempts, "maxDuration": b.MaxDuration, "priority": b.Priority,
-	} {
-		if v != nil {
-			options[name] = v
-		}
-	}
-	if b.Queue != nil {
-		options["queue"] = map[string]string{"name": *b.Queue}
-	}
-	body := map[string]any{"options": options}
-	if b.Payload != nil {
-		body["payload"] = b.Payload
-	}
-	text, err := json.Marshal(body)
-	if err != nil {
-		return wire.Trigger{}, err
-	}
-	var t wire.TriggerBody
-	if err := t.UnmarshalJSON(text); err != nil {
-		return wire.Trigger{}, err
-	}
-	return t.Trigger(now)
-}
-
-// readReplay reads the body of a replay, which may be empty.
-func readReplay(r *http.Request) (replayBody, error) {
-	var b replayBody
-	text, err := rest.ReadBody(r, maxTriggerBody)
-	if err != nil || len(bytes.TrimSpace(text)) == 0 {
-		return b, err
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&b); err != nil {
-		return b, fault.Wrap(fault.Malformed, err, "Invalid request body: "+err.Error())
-	}
-	return b, nil
-}
-
-// replayRun serves POST /api/v1/runs/{run}/replay.
-func (a *API) replayRun(w http.ResponseWriter, r *http.Request) error {
-	runID, err := runParam(r)
-	if err != nil {
-		return err
-	}
-	body, err := readReplay(r)
-	if err != nil {
-		return err
-	}
-	wanted, err := body.trigger(time.Now())
-	if err != nil {
-		return err
-	}
-	h, err := readHeaders(r)
-	if err != nil {
-		return err
-	}
-	env := environment(r)
-	changed, err := a.engineTrigger(env, h, "", wanted)
-	if err != nil {
-		return err
-	}
-	changed.Request = h.request
-	done, err := a.engine.Replay(r.Context(), env, runID, func(t *engine.Trigger) { body.change(t, changed) })
-	if err != nil {
-		return err
-	}
-	return rest.JSON(w, http.StatusOK, idOnly{ID: id.Friendly(id.Run, done.ID)})
-}
-
-// change puts what the body says over the trigger of the replayed run.
-func (b replayBody) change(t *engine.Trigger, to engine.Trigger) {
-	t.Request, t.Extra.Trace, t.Extra.ParentSpan = to.Request, to.Extra.Trace, to.Extra.ParentSpan
-	t.DelayUntil, t.TTL, t.Extra.TTL, t.Key = to.DelayUntil, to.TTL, to.Extra.TTL, to.Key
-	t.MaxAttempts, t.MaxDuration, t.PriorityMS, t.Version = to.MaxAttempts, to.MaxDuration, to.PriorityMS, to.Version
-	for _, c := range []struct {
-		said bool
-		set  func()
-	}{
-		{b.Payload != nil, func() { t.Payload = to.Payload }},
-		{b.Metadata != nil, func() { t.Metadata = to.Metadata }},
-		{b.Tags != nil, func() { t.Tags = to.Tags }},
-		{b.Queue != nil, func() { t.Queue = to.Queue }},
-		{b.ConcurrencyKey != nil, func() { t.ConcurrencyKey = to.ConcurrencyKey }},
-		{b.Machine != nil, func() { t.Machine = to.Machine }},
-		{b.Region != nil, func() { t.Extra.Region = to.Extra.Region }},
-	} {
-		if c.said {
-			c.set()
-		}
-	}
-}
+// errNoResource answers an action on nothing.
+var errNoResource = fault.New(fault.NotFound, "Resource not found")
 
 // maxSmallBody bounds bodies that hold a few words, in bytes.
 const maxSmallBody = 16 << 10
 
-// rescheduleBody says until when a run is to wait.
+// rescheduleBody says until when a run is to wait: a duration or a date as text, or a
+// date as a number.
 type rescheduleBody struct {
-	Delay string `json:"delay"`
+	Delay json.RawMessage `json:"delay"`
 }
+
+// Validate demands a text or a number.
+func (b rescheduleBody) Validate() error {
+	var p rest.Problems
+	switch {
+	case b.Delay == nil:
+		p = append(p, rest.Problem{Code: "invalid_type", Message: "Required", Path: "delay"})
+	case !isText(b.Delay) && !isNumber(b.Delay):
+		p = append(p, rest.Problem{Code: "invalid_type", Message: "Expected string or date", Path: "delay"})
+	}
+	return p.Err()
+}
+
+// until is the instant the delay ends, which must be in the future.
+func (b rescheduleBody) until(now time.Time) (time.Time, error) {
+	var text string
+	var ms float64
+	var at time.Time
+	if isText(b.Delay) {
+		_ = json.Unmarshal(b.Delay, &text) // Validate has seen that it is one
+		at, _ = wire.ParseWhen(text, now)
+	} else if json.Unmarshal(b.Delay, &ms) == nil && ms > 0 && ms < maxMillis {
+		text, at = string(b.Delay), time.UnixMilli(int64(ms))
+	}
+	if !at.After(now) {
+		return at, fault.Newf(fault.Malformed, "Invalid delay: %s", cmp.Or(text, string(b.Delay)))
+	}
+	return at, nil
+}
+
+// isText reports whether a JSON value is a string.
+func isText(v json.RawMessage) bool { return len(v) > 0 && v[0] == '"' }
+
+// isNumber reports whether a JSON value is a number.
+func isNumber(v json.RawMessage) bool {
+	return len(v) > 0 && (v[0] == '-' || v[0] >= '0' && v[0] <= '9')
+}
+
+// isObject reports whether a JSON value is an object.
+func isObject(v json.RawMessage) bool { return len(v) > 0 && v[0] == '{' }
 
 // rescheduleRun serves POST /api/v1/runs/{run}/reschedule.
 func (a *API) rescheduleRun(w http.ResponseWriter, r *http.Request) error {
@@ -187,9 +124,9 @@ func (a *API) rescheduleRun(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return rest.BodyIssues(err)
 	}
-	until, ok := wire.ParseWhen(body.Delay, time.Now())
-	if !ok {
-		return fault.Newf(fault.Malformed, "Invalid delay: %s", body.Delay)
+	until, err := body.until(time.Now())
+	if err != nil {
+		return err
 	}
 	err = a.engine.Reschedule(r.Context(), environment(r), runID, until)
 	if fault.Is(err, fault.Invalid) {
@@ -210,27 +147,33 @@ type tagsBody struct {
 	Tags tagList `json:"tags"`
 }
 
-// tagList reads a text or a list of texts.
+// tagList reads the member tags of a body: one text, or a list of texts.
 type tagList []string
 
 // UnmarshalJSON reads either form.
 func (l *tagList) UnmarshalJSON(b []byte) error {
-	var one string
-	if json.Unmarshal(b, &one) == nil {
-		*l = tagList{one}
-		return nil
+	if isText(b) {
+		b = slices.Concat([]byte{'['}, b, []byte{']'})
 	}
-	return json.Unmarshal(b, (*[]string)(l))
+	var tags []*string // Go would read null as ""
+	if b[0] != '[' || json.Unmarshal(b, &tags) != nil || slices.Contains(tags, nil) {
+		return rest.Problems{{Code: "invalid_type", Message: "Expected string or an array of strings", Path: "tags"}}.Err()
+	}
+	*l = tagList{}
+	for _, tag := range tags {
+		*l = append(*l, *tag)
+	}
+	return nil
 }
 
 // maxTag is the length of a tag, in JavaScript's characters.
 const maxTag = 128
 
-// Validate names every tag that is too long.
+// Validate names every tag that cannot be one.
 func (b tagsBody) Validate() error {
 	var p rest.Problems
 	if b.Tags == nil {
-		p.Add("tags", "Required")
+		p = append(p, rest.Problem{Code: "invalid_type", Message: "Required", Path: "tags"})
 	}
 	b.Tags.check(&p)
 	return p.Err()
@@ -238,10 +181,19 @@ func (b tagsBody) Validate() error {
 
 func (l tagList) check(p *rest.Problems) {
 	for i, tag := range l {
+		at := fmt.Sprintf("tags.%d", i)
 		if len(utf16.Encode([]rune(tag))) > maxTag {
-			p.Add(fmt.Sprintf("tags[%d]", i), "Tags must be less than 128 characters")
+			p.Add(at, "Tags must be less than 128 characters")
+		}
+		if !storable(tag) {
+			p.Add(at, "Null characters are not allowed")
 		}
 	}
+}
+
+// filled are the tags that are not blank.
+func (l tagList) filled() []string {
+	return slices.DeleteFunc(slices.Clone(l), func(tag string) bool { return strings.TrimSpace(tag) == "" })
 }
 
 // addTags serves POST /api/v1/runs/{run}/tags.
@@ -273,9 +225,74 @@ const maxMetadataBody = 2 << 20
 // metadataBody changes the metadata of a run and its family.
 type metadataBody struct {
 	Metadata         json.RawMessage `json:"metadata"`
-	Operations       []run.Operation `json:"operations"`
-	ParentOperations []run.Operation `json:"parentOperations"`
-	RootOperations   []run.Operation `json:"rootOperations"`
+	Operations       operations      `json:"operations"`
+	ParentOperations operations      `json:"parentOperations"`
+	RootOperations   operations      `json:"rootOperations"`
+}
+
+// Validate names everything that is wrong.
+func (b metadataBody) Validate() error {
+	var p rest.Problems
+	if b.Metadata != nil && !isObject(b.Metadata) {
+		p = append(p, rest.Problem{Code: "invalid_type", Message: "Expected object", Path: "metadata"})
+	}
+	b.Operations.check("operations", &p)
+	b.ParentOperations.check("parentOperations", &p)
+	b.RootOperations.check("rootOperations", &p)
+	return p.Err()
+}
+
+// edit is the body in the domain's words.
+func (b metadataBody) edit() run.MetadataEdit {
+	return run.MetadataEdit{Replace: b.Metadata, Own: b.Operations.all(), Parent: b.ParentOperations.all(), Root: b.RootOperations.all()}
+}
+
+// operations change a document one after the other.
+type operations []struct {
+	Type  string          `json:"type"`
+	Key   *string         `json:"key"`
+	Value json.RawMessage `json:"value"`
+}
+
+// check names what is wrong with the operations at path.
+func (l operations) check(path string, p *rest.Problems) {
+	for i, o := range l {
+		wrong := func(member, message string) {
+			*p = append(*p, rest.Problem{Code: "invalid_type", Message: message, Path: fmt.Sprintf("%s.%d.%s", path, i, member)})
+		}
+		if !slices.Contains(operationTypes, o.Type) {
+			wrong("type", "Invalid discriminator value. Expected '"+strings.Join(operationTypes, "' | '")+"'")
+			continue
+		}
+		if o.Key == nil && o.Type != "update" {
+			wrong("key", "Required")
+		}
+		switch {
+		case o.Type == "delete":
+		case o.Value == nil:
+			wrong("value", "Required")
+		case o.Type == "increment" && !isNumber(o.Value):
+			wrong("value", "Expected number")
+		case o.Type == "update" && !isObject(o.Value):
+			wrong("value", "Expected object")
+		}
+	}
+}
+
+// operationTypes are the types of operations.
+var operationTypes = []string{"update", "set", "delete", "append", "remove", "increment"}
+
+// all are the operations in the domain's words.
+func (l operations) all() []run.Operation {
+	var out []run.Operation
+	for _, o := range l {
+		op := run.Operation{Type: o.Type, Value: o.Value}
+		if o.Key != nil {
+			op.Key = *o.Key
+		}
+		out = append(out, op)
+	}
+	return out
 }
 
 // metadataDoc shows the metadata of a run.
@@ -300,9 +317,7 @@ func (a *API) putMetadata(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	doc, err := a.engine.EditMetadata(r.Context(), environment(r), runID, run.MetadataEdit{
-		Replace: body.Metadata, Own: body.Operations, Parent: body.ParentOperations, Root: body.RootOperations,
-	})
+	doc, err := a.engine.EditMetadata(r.Context(), environment(r), runID, body.edit())
 	if fault.Is(err, fault.NotFound) {
 		return fault.New(fault.NotFound, "Task Run not found")
 	}

@@ -1,8 +1,11 @@
 package api
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"sear/internal/auth"
@@ -96,8 +99,16 @@ func showRun(d store.Detail, version string) commonRun {
 	return out
 }
 
+// showRelated is showRun for the routes that show a run with its family. They have
+// the tags in the order of the alphabet, where lists have them as they were given.
 func showRelated(d store.Detail, version string) relatedRun {
 	out := relatedRun{commonRun: showRun(d, version), TriggerFunction: triggerFunction(d.Run)}
+	out.Tags = slices.SortedFunc(slices.Values(out.Tags), func(a, b string) int {
+		return cmp.Or(strings.Compare(strings.ToLower(a), strings.ToLower(b)), strings.Compare(b, a)) // "a" before "A"
+	})
+	if out.Tags == nil {
+		out.Tags = []string{}
+	}
 	if d.BatchID != "" {
 		out.BatchID = id.Friendly(id.Batch, d.BatchID)
 	}
@@ -257,6 +268,18 @@ type cursors struct {
 	Previous string `json:"previous,omitempty"`
 }
 
+// cursorsOf are the friendly ids to go on from: the contract says that a cursor is one.
+func cursorsOf[T any](l store.List[T], prefix string) cursors {
+	var c cursors
+	if l.Next != "" {
+		c.Next = id.Friendly(prefix, l.Next)
+	}
+	if l.Previous != "" {
+		c.Previous = id.Friendly(prefix, l.Previous)
+	}
+	return c
+}
+
 // listRuns serves GET /api/v1/runs.
 func (a *API) listRuns(w http.ResponseWriter, r *http.Request) error {
 	q, err := readRunQuery(r)
@@ -327,7 +350,7 @@ func (a *API) sendRuns(w http.ResponseWriter, r *http.Request, q runQuery, envs 
 	if err != nil {
 		return err
 	}
-	out := page[listedRun]{Data: []listedRun{}, Pagination: cursors{list.Next, list.Previous}}
+	out := page[listedRun]{Data: []listedRun{}, Pagination: cursorsOf(list, id.Run)}
 	for _, d := range list.Items {
 		e := byID[d.EnvID]
 		item := listedRun{commonRun: showRun(d, r.Header.Get(wire.VersionHeader)), Env: runEnv{e.ID, e.Slug}}
@@ -339,19 +362,16 @@ func (a *API) sendRuns(w http.ResponseWriter, r *http.Request, q runQuery, envs 
 
 // withoutStreams leaves out what older SDKs keep in the metadata about their streams.
 func withoutStreams(doc json.RawMessage) json.RawMessage {
-	if !strings.Contains(string(doc), `"$$streams`) {
+	if !bytes.Contains(doc, []byte(`"$$streams`)) {
 		return doc
 	}
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(doc, &fields) != nil {
+	var ops []run.Operation
+	for _, key := range []string{"$$streams", "$$streamsVersion", "$$streamsBaseUrl"} {
+		ops = append(ops, run.Operation{Type: "delete", Key: key})
+	}
+	left, err := run.ApplyMetadata(string(doc), nil, ops)
+	if err != nil { // it is no larger and no deeper than it was
 		return doc
 	}
-	for _, name := range []string{"$$streams", "$$streamsVersion", "$$streamsBaseUrl"} {
-		delete(fields, name)
-	}
-	b, err := json.Marshal(fields)
-	if err != nil {
-		return doc
-	}
-	return b
+	return json.RawMessage(left)
 }

@@ -20,7 +20,6 @@ import (
 	"sear/internal/blob"
 	"sear/internal/deploy"
 	"sear/internal/engine"
-	"sear/internal/fault"
 	"sear/internal/id"
 	"sear/internal/rest"
 	"sear/internal/run"
@@ -44,8 +43,13 @@ type site struct {
 
 func newSite(t testing.TB) *site {
 	t.Helper()
+	return newSiteOn(t, "sqlite:"+filepath.Join(t.TempDir(), "core.db"))
+}
+
+func newSiteOn(t testing.TB, database string) *site {
+	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	st, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "core.db"), log)
+	st, err := store.Open(t.Context(), database, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,18 +188,6 @@ func (s *site) detail(env *tenant.Environment, friendly string) store.Detail {
 		s.t.Fatal(err)
 	}
 	return d
-}
-
-// exists reports whether the development environment has a run.
-func (s *site) exists(runID string) bool {
-	err := s.store.View(s.t.Context(), func(tx *store.Tx) error {
-		_, err := tx.Run(s.env.ID, runID)
-		return err
-	})
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		s.t.Fatal(err)
-	}
-	return err == nil
 }
 
 // expect compares an answer with a status and a JSON body; "*" stands for any text in it.

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
-	"strings"
+	"slices"
 	"time"
+	"unicode/utf8"
 
 	"sear/internal/auth"
 	"sear/internal/engine"
@@ -68,11 +70,24 @@ func (b tokenBody) Validate() error {
 	if len(b.IdempotencyKey) > wire.MaxKey {
 		p.Add("idempotencyKey", "idempotencyKey must be 2048 characters or less")
 	}
-	if _, ok := wire.ParseWhen(b.Timeout, time.Now()); b.Timeout != "" && !ok {
-		p.Add("timeout", "Invalid timeout: "+b.Timeout)
+	if !storable(b.IdempotencyKey) {
+		p.Add("idempotencyKey", "Null characters are not allowed")
 	}
 	b.Tags.check(&p)
 	return p.Err()
+}
+
+// timeoutAt is when the token times out, zero for never. Upstream takes a timeout that
+// it cannot read for none; here whoever misspells it learns so at once.
+func (b tokenBody) timeoutAt(now time.Time) (time.Time, error) {
+	if b.Timeout == "" {
+		return time.Time{}, nil
+	}
+	at, ok := wire.ParseWhen(b.Timeout, now)
+	if !ok {
+		return at, fault.Newf(fault.Invalid, "Invalid timeout: %s", b.Timeout)
+	}
+	return at.UTC().Truncate(time.Microsecond), nil
 }
 
 // maxTokenBody bounds the body of a token's creation, in bytes.
@@ -83,17 +98,17 @@ const tokenAccess = 24 * time.Hour
 
 // createToken serves POST /api/v1/waitpoints/tokens.
 func (a *API) createToken(w http.ResponseWriter, r *http.Request) error {
-	body, err := rest.Decode[tokenBody](r, maxTokenBody)
+	body, err := rest.Decode[tokenBody](r, maxTokenBody, rest.AllowEmpty)
 	if err != nil {
 		return err
 	}
-	tags := presentTags(body.Tags)
+	tags := body.Tags.filled()
 	if len(tags) > engine.MaxTags {
 		return fault.Newf(fault.Invalid, "Waitpoints can only have %d tags, you're trying to set %d.", engine.MaxTags, len(tags))
 	}
-	var timeout time.Time
-	if body.Timeout != "" {
-		timeout, _ = wire.ParseWhen(body.Timeout, time.Now()) // Validate has read it already
+	timeout, err := body.timeoutAt(time.Now())
+	if err != nil {
+		return err
 	}
 	env := environment(r)
 	key := engine.Key{Text: body.IdempotencyKey, TTL: wire.ParseKeyTTL(body.IdempotencyKeyTTL)}
@@ -112,28 +127,12 @@ func (a *API) createToken(w http.ResponseWriter, r *http.Request) error {
 	}{friendly, cached, a.callbackURL(r, p)})
 }
 
-// presentTags drops blank tags.
-func presentTags(tags []string) []string {
-	var out []string
-	for _, t := range tags {
-		if strings.TrimSpace(t) != "" {
-			out = append(out, t)
-		}
-	}
-	return out
-}
-
 // listTokens serves GET /api/v1/waitpoints/tokens.
 func (a *API) listTokens(w http.ResponseWriter, r *http.Request) error {
-	q := &query{values: r.URL.Query()}
-	f := store.TokenFilter{EnvID: environment(r).ID, Tags: q.list("filter[tags]"), Key: q.values.Get("filter[idempotencyKey]"), Created: q.created(time.Now())}
-	for _, s := range q.list("filter[status]") {
-		switch status := store.TokenStatus(s); status {
-		case store.TokenWaiting, store.TokenCompleted, store.TokenTimedOut:
-			f.Statuses = append(f.Statuses, status)
-		default:
-			q.problems.Add("filter[status]", "Invalid status values: "+s)
-		}
+	q := newQuery(r)
+	f := store.TokenFilter{
+		EnvID: environment(r).ID, Statuses: q.tokenStatuses(), Tags: q.list("filter[tags]"),
+		Key: q.values.Get("filter[idempotencyKey]"), Created: q.created(time.Now()),
 	}
 	p := q.page(id.Waitpoint)
 	if err := rest.QueryError(q.problems); err != nil {
@@ -147,11 +146,22 @@ func (a *API) listTokens(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out := page[shownToken]{Data: []shownToken{}, Pagination: cursors{list.Next, list.Previous}}
+	out := page[shownToken]{Data: []shownToken{}, Pagination: cursorsOf(list, id.Waitpoint)}
 	for _, p := range list.Items {
 		out.Data = append(out.Data, a.showToken(r, p))
 	}
 	return rest.JSON(w, http.StatusOK, out)
+}
+
+func (q *query) tokenStatuses() []store.TokenStatus {
+	names := q.list("filter[status]")
+	known := []store.TokenStatus{store.TokenWaiting, store.TokenCompleted, store.TokenTimedOut}
+	q.refuse("filter[status]", "status", names, func(name string) bool { return slices.Contains(known, store.TokenStatus(name)) })
+	var out []store.TokenStatus
+	for _, name := range names {
+		out = append(out, store.TokenStatus(name))
+	}
+	return out
 }
 
 // errNoToken answers an id that is no token of the environment.
@@ -206,7 +216,7 @@ func (a *API) completeToken(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := rest.Decode[completeBody](r, maxTriggerBody)
+	body, err := rest.Decode[completeBody](r, maxTriggerBody, rest.AllowEmpty)
 	if err != nil {
 		return err
 	}
@@ -225,28 +235,32 @@ type succeeded struct {
 	Success bool `json:"success"`
 }
 
-// complete completes a token with a JSON value, in the form that the SDK decodes.
+// complete completes a token with a JSON value.
 func (a *API) complete(r *http.Request, env *tenant.Environment, tokenID string, data json.RawMessage) error {
-	var out run.Packet
-	var text string
-	switch {
-	case data == nil:
-	case json.Unmarshal(data, &text) == nil && data[0] == '"':
-		out = run.Packet{Data: text, Type: run.TypeText}
-	default:
-		out = run.Packet{Data: `{"json":` + string(data) + `}`, Type: run.TypeSuper}
-	}
-	out, err := a.keep(env, out)
+	out, err := a.keep(env, tokenOutput(data))
 	if err != nil {
 		return err
 	}
 	return a.engine.CompleteToken(r.Context(), env, tokenID, out)
 }
 
+// tokenOutput is a JSON value in the form in which the SDK sends outputs: a text as it
+// is, and anything else as SuperJSON. No value is no output.
+func tokenOutput(data json.RawMessage) run.Packet {
+	var text string
+	switch {
+	case len(data) == 0:
+		return run.Packet{}
+	case isText(data) && json.Unmarshal(data, &text) == nil:
+		return run.Packet{Data: text, Type: run.TypeText}
+	}
+	return run.Packet{Data: `{"json":` + string(data) + `}`, Type: run.TypeSuper}
+}
+
 // callbackToken serves POST /api/v1/waitpoints/tokens/{waitpoint}/callback/{hash}:
 // the whole body becomes the output. The hash is the credential.
 func (a *API) callbackToken(w http.ResponseWriter, r *http.Request) error {
-	if r.ContentLength < 0 {
+	if r.Header.Get("Content-Length") == "" {
 		return fault.New(fault.NoLength, "Content-Length header is required")
 	}
 	if r.ContentLength > maxTriggerBody {
@@ -271,7 +285,7 @@ func (a *API) callbackToken(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !json.Valid(body) {
+	if body = bytes.TrimSpace(body); !utf8.Valid(body) || !json.Valid(body) {
 		body = []byte("{}")
 	}
 	if err := a.complete(r, env, tokenID, body); err != nil {

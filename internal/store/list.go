@@ -254,6 +254,22 @@ func (tx *Tx) ChildSummaries(parentID string, n int) ([]Detail, error) {
 	return tx.queryDetails(`SELECT `+summaryColumns+` FROM run WHERE parent_id = $1 ORDER BY id LIMIT $2`, parentID, n)
 }
 
+// outcomeColumns are runColumns without the output, which may be large.
+var outcomeColumns = strings.Replace(runColumns, "output, output_type", "NULL, NULL", 1)
+
+// Outcomes reads runs by id as RunsByID does, but without their outputs.
+func (tx *Tx) Outcomes(ids []string) (map[string]run.Run, error) {
+	out := make(map[string]run.Run, len(ids))
+	if len(ids) == 0 {
+		return out, nil
+	}
+	list, err := tx.queryRuns(`SELECT `+outcomeColumns+` FROM run WHERE id {{in $1}}`, sqldb.List(ids))
+	for _, r := range list {
+		out[r.ID] = r
+	}
+	return out, err
+}
+
 // ProjectEnvironments reads all environments of a project, branches and archived ones
 // too, oldest first.
 func (tx *Tx) ProjectEnvironments(projectID string) ([]*tenant.Environment, error) {

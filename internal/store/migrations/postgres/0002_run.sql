@@ -68,7 +68,7 @@ CREATE INDEX run_resume ON run (env_id) WHERE exec = 'QUEUED_EXECUTING';
 CREATE INDEX run_parent ON run (parent_id) WHERE parent_id IS NOT NULL;
 CREATE UNIQUE INDEX run_batch ON run (batch_id, batch_index) WHERE batch_id IS NOT NULL;
 CREATE UNIQUE INDEX run_idem ON run (env_id, task, idem_key) WHERE idem_key IS NOT NULL;
-CREATE UNIQUE INDEX run_request ON run (env_id, request_key) WHERE request_key IS NOT NULL;
+CREATE UNIQUE INDEX run_request ON run (env_id, request_key, task) WHERE request_key IS NOT NULL;
 
 -- Payloads too large to be rewritten with every transition of their run.
 CREATE TABLE packet (
