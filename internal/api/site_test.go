@@ -24,9 +24,12 @@ import (
 	"sear/internal/rest"
 	"sear/internal/run"
 	"sear/internal/servertest"
+	"sear/internal/sqldb/pgtest"
 	"sear/internal/store"
 	"sear/internal/tenant"
 )
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // site is the API over HTTP, with a running engine, on a store that was set up like
 // any other.
@@ -201,8 +204,8 @@ func expect(t testing.TB, name string, got servertest.Response, status int, want
 		t.Errorf("%s: %d %s", name, got.Status, got.Body)
 		return
 	}
-	any := cmp.FilterValues(func(a, b string) bool { return a == "*" || b == "*" }, cmp.Comparer(func(a, b string) bool { return a != "" && b != "" }))
-	if d := cmp.Diff(wanted, found, any); d != "" || got.Status != status {
+	anyText := cmp.FilterValues(func(a, b string) bool { return a == "*" || b == "*" }, cmp.Comparer(func(a, b string) bool { return a != "" && b != "" }))
+	if d := cmp.Diff(wanted, found, anyText); d != "" || got.Status != status {
 		t.Errorf("%s: status %d, want %d: %s\n%s", name, got.Status, status, got.Body, d)
 	}
 }

@@ -63,30 +63,32 @@ func files(t *testing.T, dir string) (out []string) {
 func TestPutAndOpen(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t)
-	for path, content := range map[string]string{
+	packets := map[string]string{
 		"a": "1", "a/b": "2", "A": "3", "trigger/packet_x/payload.json": `{"json":"ä"}`, "empty": "", "run_1-1/output.txt": "x\ny\x00",
 		"big": strings.Repeat("0123456789abcdef", 200_000), "ü/%41/a b:c*?": "odd", strings.Repeat("n", 300): "long",
-	} {
+	}
+	for path, content := range packets {
 		if err := s.Put(env, path, "application/super+json", strings.NewReader(content)); err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}
-		defer func() {
-			if typ, got := load(t, s, env, path); typ != "application/super+json" || got != content {
-				t.Errorf("%s is %q of %d bytes, want %d", path, typ, len(got), len(content))
-			}
-		}()
 	}
-	if err := s.Put("otherenv", "a", "text/plain", strings.NewReader("theirs")); err != nil {
-		t.Fatal(err)
+	for path, content := range packets {
+		if typ, got := load(t, s, env, path); typ != "application/super+json" || got != content {
+			t.Errorf("%s is %q of %d bytes, want %d", path, typ, len(got), len(content))
+		}
 	}
-	if err := s.Put(env, "a", "text/plain", strings.NewReader("1")); err != nil { // in place of the first
-		t.Fatal(err)
+}
+
+func TestPutReplaces(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	for _, p := range [][3]string{{env, "x/json", "first"}, {"otherenv", "x/json", "theirs"}, {env, "x/text", "second"}} {
+		if err := s.Put(p[0], "a", p[1], strings.NewReader(p[2])); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if typ, got := load(t, s, env, "a"); typ != "text/plain" || got != "1" {
-		t.Errorf("replaced packet is %q %q", typ, got)
-	}
-	if err := s.Put(env, "a", "application/super+json", strings.NewReader("1")); err != nil {
-		t.Fatal(err)
+	if typ, got := load(t, s, env, "a"); typ != "x/text" || got != "second" {
+		t.Errorf("the packet is %q %q", typ, got)
 	}
 	if _, got := load(t, s, "otherenv", "a"); got != "theirs" {
 		t.Errorf("the other environment's packet is %q", got)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"sear/internal/run"
@@ -10,6 +11,9 @@ import (
 
 // debounced folds a trigger into the delayed run that its debounce key leads to, if there is one.
 func (w *work) debounced(env *tenant.Environment, t Trigger) (string, bool, error) {
+	if runID := w.debouncedHere(env, t); runID != "" {
+		return runID, true, nil
+	}
 	runID, err := w.tx.Debounced(env.ID, t.Task, t.Debounce.Key)
 	if err != nil || runID == "" {
 		return "", false, err
@@ -33,6 +37,33 @@ func (w *work) debounced(env *tenant.Environment, t Trigger) (string, bool, erro
 		w.write(func(tx *store.Tx) error { return replace(tx, env.ID, runID, t, w.now) })
 	}
 	return runID, true, nil
+}
+
+// debouncedHere folds a trigger into a run that this very transaction has made,
+// which no query finds yet. It changes a copy, so that a refusal can take it back.
+func (w *work) debouncedHere(env *tenant.Environment, t Trigger) string {
+	i := slices.IndexFunc(w.created, func(n store.NewRun) bool {
+		return n.Run.EnvID == env.ID && n.Run.Task == t.Task && n.Run.Exec == run.Delayed && n.Def.Extra.Debounce == t.Debounce.Key
+	})
+	if i < 0 {
+		return ""
+	}
+	w.created = slices.Clone(w.created)
+	n := &w.created[i]
+	until := w.now.Add(t.Debounce.Delay).Truncate(time.Second)
+	if p, err := run.Decide(n.Run, run.Debounce{Until: until}, w.e.context(env, w.now)); err == nil {
+		n.Run = p.Run
+	}
+	if t.Debounce.Trailing {
+		n.Def.Payload = t.Payload
+		if t.Metadata.Data != "" {
+			n.Def.Metadata, n.Def.Seed = t.Metadata, t.Metadata
+		}
+		if len(t.Tags) > 0 {
+			n.Def.Tags = t.Tags
+		}
+	}
+	return n.Run.ID
 }
 
 // replace lets the latest of several debounced triggers win. What it does not say stays.

@@ -377,3 +377,24 @@ func TestDebounce(t *testing.T) {
 		}
 	})
 }
+
+// TestDebounceRace: of many first triggers at the same time, one makes the run.
+func TestDebounceRace(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, r *rig) {
+		ids := make([]string, 20)
+		var wg sync.WaitGroup
+		for i := range ids {
+			wg.Go(func() {
+				ids[i] = r.trigger(engine.Trigger{Task: "hello", DelayUntil: time.Now().Add(time.Hour),
+					Extra: run.Extra{Debounce: "k"}, Debounce: &engine.Debounce{Key: "k", Delay: time.Hour}})
+			})
+		}
+		wg.Wait()
+		for _, id := range ids {
+			if id != ids[0] {
+				t.Fatalf("one key made the runs %s and %s", ids[0], id)
+			}
+		}
+	})
+}

@@ -276,3 +276,30 @@ func TestCancelFamily(t *testing.T) {
 		}
 	})
 }
+
+// TestDebouncedItems: items of one call fold into one run, as calls of their own do.
+func TestDebouncedItems(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, r *rig) {
+		b, _, err := r.CreateBatch(r.ctx, r.env, engine.NewBatch{RunCount: 3})
+		r.ok(err)
+		var items []engine.Item
+		for i := range 3 {
+			items = append(items, engine.Item{Index: i, Trigger: engine.Trigger{Task: "hello", DelayUntil: time.Now().Add(time.Hour),
+				Payload: run.Packet{Data: fmt.Sprint(i), Type: run.TypeJSON}, Extra: run.Extra{Debounce: "k"},
+				Debounce: &engine.Debounce{Key: "k", Delay: time.Hour, Trailing: true}}})
+		}
+		must(r.AddItems(r.ctx, r.env, b.ID, items))(t)
+		var list []store.BatchItem
+		var d store.Detail
+		r.ok(r.st.View(r.ctx, func(tx *store.Tx) (err error) {
+			if list, err = tx.BatchItems(b.ID); err == nil {
+				d, err = tx.Detail(r.env.ID, list[0].RunID)
+			}
+			return err
+		}))
+		if len(list) != 3 || list[1].RunID != list[0].RunID || list[2].RunID != list[0].RunID || d.Payload.Data != "2" {
+			t.Errorf("items %+v, payload %s", list, d.Payload.Data)
+		}
+	})
+}

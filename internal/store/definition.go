@@ -208,10 +208,18 @@ func (tx *Tx) Debounced(envID, task, key string) (string, error) {
 	return runID, err
 }
 
-// SetDebounced makes a debounce key of a task lead to a run.
+// SetDebounced makes a debounce key of a task lead to a run. Of two transactions
+// that both saw the key lead nowhere, one gets a unique violation.
 func (tx *Tx) SetDebounced(envID, task, key, runID string) error {
-	_, err := tx.Exec(`INSERT INTO debounce (env_id, task, key, run_id) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (env_id, task, key) DO UPDATE SET run_id = excluded.run_id`, envID, task, key, runID)
+	was, err := tx.Debounced(envID, task, key)
+	if err != nil {
+		return err
+	}
+	query := `INSERT INTO debounce (env_id, task, key, run_id) VALUES ($1, $2, $3, $4)`
+	if was != "" {
+		query = `UPDATE debounce SET run_id = $4 WHERE env_id = $1 AND task = $2 AND key = $3`
+	}
+	_, err = tx.Exec(query, envID, task, key, runID)
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"sear/internal/auth"
 	"sear/internal/engine"
@@ -139,6 +140,11 @@ func (a *API) unsubscribe(k *sockio.Socket, args []json.RawMessage) ([]any, erro
 	return nil, nil
 }
 
+// noticePause is the least time between two notices of one run. The CLI does not
+// hear a notice that comes while it deals with the one before, and would only find
+// out seconds later: a wait that is over as soon as it begins is two changes at once.
+const noticePause = 100 * time.Millisecond
+
 // follow tells the CLI of each change to a run until it unsubscribes.
 func (s *session) follow(runID string, watch *sqldb.Watch) {
 	ctx, stop := context.WithCancel(s.ctx)
@@ -151,6 +157,11 @@ func (s *session) follow(runID string, watch *sqldb.Watch) {
 				return
 			case <-watch.C():
 				s.notify(runID)
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(noticePause):
 			}
 		}
 	})
