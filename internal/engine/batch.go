@@ -183,7 +183,7 @@ func (w *work) createItem(env *tenant.Environment, c run.Create, t Trigger) erro
 	d.Extra.KeyOptions, d.Extra.PriorityMS = t.Key.Options, t.PriorityMS
 	r, err := w.create(env, c, d)
 	if err == nil && t.Debounce != nil {
-		w.write(func(tx *store.Tx) error { return tx.SetDebounced(env.ID, t.Task, t.Debounce.Key, r.ID) })
+		w.leadTo(env, t, r.ID)
 	}
 	return err
 }

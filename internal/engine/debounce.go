@@ -18,6 +18,7 @@ func (w *work) debounced(env *tenant.Environment, t Trigger) (string, bool, erro
 	if err != nil || runID == "" {
 		return "", false, err
 	}
+	w.ledTo(env, t, runID)
 	r, err := w.run(env, runID)
 	if isNotFound(err) {
 		return "", false, nil
@@ -37,6 +38,43 @@ func (w *work) debounced(env *tenant.Environment, t Trigger) (string, bool, erro
 		w.write(func(tx *store.Tx) error { return replace(tx, env.ID, runID, t, w.now) })
 	}
 	return runID, true, nil
+}
+
+// debounceKey is a debounce key, the run it is to lead to, and the one it led to.
+type debounceKey struct{ envID, task, key, runID, was string }
+
+// ledTo notes where a trigger's debounce key led when this transaction looked.
+func (w *work) ledTo(env *tenant.Environment, t Trigger, runID string) {
+	w.debounce = append(w.debounce, debounceKey{envID: env.ID, task: t.Task, key: t.Debounce.Key, was: runID})
+}
+
+// leadTo makes a trigger's debounce key lead to a run.
+func (w *work) leadTo(env *tenant.Environment, t Trigger, runID string) {
+	w.debounce = append(w.debounce, debounceKey{envID: env.ID, task: t.Task, key: t.Debounce.Key, runID: runID})
+}
+
+// saveDebounce writes each key once: the last run it is to lead to counts.
+func (w *work) saveDebounce() error {
+	merged := map[string]debounceKey{}
+	for _, d := range w.debounce {
+		m, ok := merged[keyOf(d.envID, d.task, d.key)]
+		if !ok {
+			m = d
+		}
+		if d.runID != "" {
+			m.runID = d.runID
+		}
+		merged[keyOf(d.envID, d.task, d.key)] = m
+	}
+	for _, d := range merged {
+		if d.runID == "" { // it only led somewhere
+			continue
+		}
+		if err := w.tx.SetDebounced(d.envID, d.task, d.key, d.runID, d.was); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // debouncedHere folds a trigger into a run that this very transaction has made,

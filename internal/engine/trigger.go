@@ -211,7 +211,7 @@ func (w *work) newRun(env *tenant.Environment, t Trigger, parent run.Run) (run.R
 	d.Extra.PriorityMS = t.PriorityMS
 	r, err := w.create(env, c, d)
 	if err == nil && t.Debounce != nil {
-		w.write(func(tx *store.Tx) error { return tx.SetDebounced(env.ID, t.Task, t.Debounce.Key, r.ID) })
+		w.leadTo(env, t, r.ID)
 	}
 	return r, err
 }

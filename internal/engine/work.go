@@ -32,7 +32,6 @@ type held struct {
 	run   run.Run
 	was   int64 // snapshot in the store
 	dirty bool
-	fresh bool // created by this transaction, so its row is not there yet
 }
 
 // effects is what commands decided beside the runs themselves. Commands only
@@ -50,6 +49,7 @@ type effects struct {
 	stirred  []string // environments with more to do: a run became ready, or a slot free
 	resuming []string // environments where a run waits for its slot
 	due      time.Time
+	debounce []debounceKey // keys that lead to runs in created
 	writes   []func(tx *store.Tx) error
 	define   []*store.Detail // runs whose definition the caller wants to know
 }
@@ -203,6 +203,9 @@ func (w *work) flush() error {
 		}
 	}
 	if err := w.tx.InsertRuns(w.created); err != nil {
+		return err
+	}
+	if err := w.saveDebounce(); err != nil {
 		return err
 	}
 	if err := w.tx.LogSnapshots(w.log); err != nil {

@@ -279,7 +279,7 @@ func (c *conn) write() {
 			beat.Reset(o.PingTimeout)
 			err = c.push([]byte{enginePing})
 		case <-c.bye:
-			err = c.flush()
+			_ = c.flush() // whoever is left reads it; nobody is told
 			_ = c.ws.Close(c.code, c.reason)
 			c.cancel(errors.New(c.reason))
 			return

@@ -208,18 +208,15 @@ func (tx *Tx) Debounced(envID, task, key string) (string, error) {
 	return runID, err
 }
 
-// SetDebounced makes a debounce key of a task lead to a run. Of two transactions
-// that both saw the key lead nowhere, one gets a unique violation.
-func (tx *Tx) SetDebounced(envID, task, key, runID string) error {
-	was, err := tx.Debounced(envID, task, key)
-	if err != nil {
-		return err
-	}
+// SetDebounced makes a debounce key of a task, which this transaction has found to
+// lead to run was or with "" nowhere, lead to another run. Of two transactions that
+// found it to lead nowhere, one gets a unique violation.
+func (tx *Tx) SetDebounced(envID, task, key, runID, was string) error {
 	query := `INSERT INTO debounce (env_id, task, key, run_id) VALUES ($1, $2, $3, $4)`
 	if was != "" {
 		query = `UPDATE debounce SET run_id = $4 WHERE env_id = $1 AND task = $2 AND key = $3`
 	}
-	_, err = tx.Exec(query, envID, task, key, runID)
+	_, err := tx.Exec(query, envID, task, key, runID)
 	return err
 }
 

@@ -63,7 +63,6 @@ var (
 	friendlyField = []byte(`"friendlyId":"`)
 	idField       = []byte(`"id":"`)
 	payloadField  = []byte(`"payload":"{\"json\":{\"n\":`)
-	notCached     = []byte(`"isCached":false`)
 	finished      = []byte(`"attemptStatus":"RUN_FINISHED"`)
 )
 
