@@ -64,8 +64,8 @@ func (w *world) apply(r *run.Run, c run.Command) error {
 // wake looks at every run that waited for the finished one.
 func (w *world) wake(id string) error {
 	for _, r := range w.runs {
-		if i := slices.Index(w.waits[r.ID], id); i >= 0 {
-			w.waits[r.ID] = slices.Delete(w.waits[r.ID], i, i+1)
+		if slices.Contains(w.waits[r.ID], id) {
+			w.waits[r.ID] = slices.DeleteFunc(w.waits[r.ID], func(other string) bool { return other == id })
 			if err := w.apply(r, run.Unblock{Pending: len(w.waits[r.ID])}); err != nil {
 				return err
 			}
@@ -248,7 +248,12 @@ func (w *world) drain() error {
 			return err
 		}
 	}
-	return fmt.Errorf("the queue does not drain")
+	for _, r := range w.runs {
+		if r.Exec != run.Finished {
+			return fmt.Errorf("the queue does not drain: %+v waits for %v", *r, w.waits[r.ID])
+		}
+	}
+	return nil
 }
 
 // TestRandomCommands sends ten thousand arbitrary commands to many runs in

@@ -48,7 +48,7 @@ func stateOf(t testing.TB, e run.Exec) run.Run {
 // TestScripts runs the scripts of testdata; -rewrite rewrites their results. A
 // line is a command with its arguments; see script.command.
 func TestScripts(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/scripts", func(t *testing.T, path string) {
 		s := &script{ctx: at(0)}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			var out strings.Builder

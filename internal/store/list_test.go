@@ -49,40 +49,42 @@ func gallery(t *testing.T, st *store.Store) []store.NewRun {
 	return all
 }
 
+// drawFilter draws few conditions at a time: many together select nothing.
 func drawFilter(t *rapid.T) store.RunFilter {
+	names := []string{"task", "version", "tag", "queue", "machine", "region", "status", "schedule", "batch", "test", "from", "to"}
+	active := rapid.SliceOfNDistinct(rapid.SampledFrom(names), 0, 3, rapid.ID[string]).Draw(t, "conditions")
 	some := func(name string, values ...string) []string {
-		list := rapid.SliceOfNDistinct(rapid.SampledFrom(values), 0, 2, rapid.ID[string]).Draw(t, name)
-		if len(list) == 0 || rapid.IntRange(0, 2).Draw(t, "skip "+name) > 0 {
+		if !slices.Contains(active, name) {
 			return nil
 		}
-		return list
+		return rapid.SliceOfNDistinct(rapid.SampledFrom(values), 1, 3, rapid.ID[string]).Draw(t, name)
 	}
 	f := store.RunFilter{
 		Envs:     rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"e1", "e2", "none"}), 1, 3, rapid.ID[string]).Draw(t, "envs"),
 		Tasks:    some("task", "t1", "t2", "none"),
-		Versions: some("version", "v1", "v2"),
+		Versions: some("version", "v1", "v2", "none"),
 		Tags:     some("tag", "common", "some", "rare", "none"),
 		Queues:   some("queue", "q", "task/t1", "none"),
-		Machines: some("machine", "micro", "none"),
-		Regions:  some("region", "eu", `"q"`),
+		Machines: some("machine", "micro", "none", "other"),
+		Regions:  some("region", "eu", `"q"`, "none"),
 	}
 	for _, s := range some("status", string(run.StatusExecuting), string(run.StatusFailed), string(run.StatusCrashed)) {
 		f.Statuses = append(f.Statuses, run.Status(s))
 	}
-	if one := some("schedule", "s1", "none"); one != nil {
+	if one := some("schedule", "s1", "none", "other"); one != nil {
 		f.Schedule = one[0]
 	}
-	if one := some("batch", "b1", "none"); one != nil {
+	if one := some("batch", "b1", "b2", "none"); one != nil {
 		f.BatchID = one[0]
 	}
-	if one := some("test", "yes", "no"); one != nil {
+	if one := some("test", "yes", "no", "No"); one != nil {
 		yes := one[0] == "yes"
 		f.Test = &yes
 	}
-	if one := some("from", "20", "45"); one != nil {
+	if one := some("from", "20", "45", "0"); one != nil {
 		f.Created.From = now.Add(minutes(one[0])).Truncate(time.Millisecond)
 	}
-	if one := some("to", "5", "30"); one != nil {
+	if one := some("to", "5", "30", "60"); one != nil {
 		f.Created.To = now.Add(minutes(one[0])).Truncate(time.Millisecond)
 	}
 	return f

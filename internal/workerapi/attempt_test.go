@@ -2,11 +2,13 @@ package workerapi_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"sear/internal/blob"
 	"sear/internal/engine"
 	"sear/internal/id"
 	"sear/internal/run"
@@ -71,6 +73,31 @@ func TestOutputsAreOpaque(t *testing.T) {
 		if got := r.detail(runID).Output; got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
+	}
+}
+
+// TestLargeOutputsAreKeptElsewhere: the run refers to them, as if the worker had
+// uploaded them itself.
+func TestLargeOutputsAreKeptElsewhere(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	r.register("task")
+	runID := r.trigger(engine.Trigger{Task: "task"})
+	_, s := r.begin()
+	output := strings.Repeat("é", blob.Inline/2+1)
+	servertest.Post[result](t, r.Client, onSnapshot(runID, s.Snapshot.FriendlyID, "attempts/complete"),
+		map[string]any{"completion": map[string]any{"ok": true, "output": output, "outputType": run.TypeText}})
+	kept := r.detail(runID).Output
+	if kept.Type != run.TypeStore {
+		t.Fatalf("the output has type %s", kept.Type)
+	}
+	p, err := r.blobs.Open(r.env.ID, kept.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if got, err := io.ReadAll(p); err != nil || string(got) != output || p.Type != run.TypeText {
+		t.Errorf("%d bytes of %s: %v", len(got), p.Type, err)
 	}
 }
 

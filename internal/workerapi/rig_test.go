@@ -31,6 +31,7 @@ type rig struct {
 	store             *store.Store
 	engine            *engine.Engine
 	auth              *auth.Auth
+	blobs             *blob.Store
 	api               *workerapi.API
 	env               *tenant.Environment
 	keys              auth.Keys
@@ -65,11 +66,11 @@ func setup(t testing.TB) *rig {
 func (r *rig) serve(log *slog.Logger) {
 	router := chi.NewRouter()
 	web := httptest.NewServer(router)
-	blobs, err := blob.Open(filepath.Join(r.t.TempDir(), "blobs"))
-	if err != nil {
+	var err error
+	if r.blobs, err = blob.Open(filepath.Join(r.t.TempDir(), "blobs")); err != nil {
 		r.t.Fatal(err)
 	}
-	r.api = workerapi.New(r.store, r.engine, r.auth, blobs, func(*http.Request) string { return web.URL }, log)
+	r.api = workerapi.New(r.store, r.engine, r.auth, r.blobs, func(*http.Request) string { return web.URL }, log)
 	r.api.Routes(router)
 	sockets := sockio.New(sockio.Options{Log: log})
 	r.api.Sockets(sockets)

@@ -49,12 +49,6 @@ describe("waits for time", concurrently, () => {
     assert.equal(run.attemptCount, 2);
     assert.ok(run.output.waitedMs < 5_000, `waited ${run.output.waitedMs} ms again`);
   });
-
-  it("fails a run that waits twice at once", async () => {
-    const { id } = await tasks.trigger("wait-twice-at-once", {});
-    const run = await endedAs("SYSTEM_FAILURE", id);
-    assert.match(run.error.message, /TASK_DID_CONCURRENT_WAIT/);
-  });
 });
 
 describe("waits for tokens", concurrently, () => {

@@ -57,11 +57,3 @@ export const waitOnce = task({
     return { waitedMs };
   },
 });
-
-/** Two waits at once are refused by the SDK. */
-export const waitTwiceAtOnce = task({
-  id: "wait-twice-at-once",
-  run: async () => {
-    await Promise.all([wait.for({ seconds: 6 }), wait.for({ seconds: 7 })]);
-  },
-});
