@@ -47,7 +47,8 @@ describe("waits for time", concurrently, () => {
     const run = await endedAs("COMPLETED", id);
 
     assert.equal(run.attemptCount, 2);
-    assert.ok(run.output.waitedMs < 5_000, `waited ${run.output.waitedMs} ms again`);
+    // The CLI may miss the notice that the wait is over already, and then polls within 5 s.
+    assert.ok(run.output.waitedMs < 10_000, `waited ${run.output.waitedMs} ms again`);
   });
 });
 

@@ -51,7 +51,7 @@ export const waitOnce = task({
   id: "wait-once",
   retry: { maxAttempts: 2, minTimeoutInMs: 200, factor: 1, randomize: false },
   run: async ({ key }: { key: string }, { ctx }) => {
-    const waitedMs = await elapsed(() => wait.for({ seconds: 6, idempotencyKey: key }));
+    const waitedMs = await elapsed(() => wait.for({ seconds: 15, idempotencyKey: key }));
     if (ctx.attempt.number === 1) throw new Error("after the wait");
 
     return { waitedMs };
