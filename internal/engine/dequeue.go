@@ -44,7 +44,10 @@ func (e *Engine) Dequeue(ctx context.Context, env *tenant.Environment, workerID 
 		out, err = e.deal(w, env, worker, n)
 		return err
 	})
-	return out, err
+	if err != nil {
+		return nil, err // what was dealt was taken back with the transaction
+	}
+	return out, nil
 }
 
 // AwaitDequeue is Dequeue that waits for work until ctx ends; it returns an empty
