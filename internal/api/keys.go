@@ -1,10 +1,14 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
+	"time"
 
 	"sear/internal/auth"
+	"sear/internal/fault"
 	"sear/internal/rest"
+	"sear/internal/tenant"
 	"sear/internal/wire"
 )
 
@@ -35,4 +39,60 @@ func (a *API) resetKey(w http.ResponseWriter, r *http.Request) error {
 // idOnly answers calls that have nothing else to say.
 type idOnly struct {
 	ID string `json:"id"`
+}
+
+// rotateBody says how long the old key works on.
+type rotateBody struct {
+	GraceSeconds *int64 `json:"graceSeconds"` // nil: as long as usual
+}
+
+// grace is the duration that the body asks for.
+func (b rotateBody) grace() time.Duration {
+	if b.GraceSeconds == nil {
+		return auth.RotationGrace
+	}
+	return time.Duration(*b.GraceSeconds) * time.Second
+}
+
+// Validate bounds the grace.
+func (b rotateBody) Validate() error {
+	const most = int64(auth.MaxRotationGrace / time.Second)
+	var problems rest.Problems
+	if n := b.GraceSeconds; n != nil && (*n < 0 || *n > most) {
+		problems.Add("graceSeconds", fmt.Sprintf("Number must be between 0 and %d", most))
+	}
+	return problems.Err()
+}
+
+// rotateKey serves POST /api/v1/projects/{ref}/{env}/keys/rotate: the environment gets
+// a new secret key, and the old one works until the grace has passed.
+func (a *API) rotateKey(w http.ResponseWriter, r *http.Request) error {
+	ref, err := param(r, "ref")
+	if err != nil {
+		return err
+	}
+	slug, err := param(r, "env")
+	if err != nil {
+		return err
+	}
+	typ, ok := tenant.TypeForSlug(slug)
+	if !ok {
+		return fault.New(fault.NotFound, "Environment not found")
+	}
+	body, err := rest.Decode[rotateBody](r, maxKeyBody, rest.AllowEmpty)
+	if err != nil {
+		return err
+	}
+	env, err := a.rootEnvironment(r, ref, typ)
+	if err != nil {
+		return err
+	}
+	key, until, err := a.auth.RotateKey(r.Context(), env, body.grace())
+	if err != nil {
+		return err
+	}
+	return rest.JSON(w, http.StatusOK, struct {
+		APIKey  string    `json:"apiKey"`
+		Expires time.Time `json:"previousKeyExpiresAt"`
+	}{key, until.UTC()})
 }

@@ -25,12 +25,14 @@ var (
 	granting  = []auth.Class{auth.SecretKey, auth.ScopedKey}
 	personal  = []auth.Class{auth.PAT}
 	bootstrap = []auth.Class{auth.PAT, auth.SecretKey}
+	managing  = []auth.Class{auth.PAT, auth.SecretKey, auth.ScopedKey}
 )
 
 // Paths that several routes share.
 const (
 	runPath   = "/api/v1/runs/{run}"
 	tokenPath = "/api/v1/waitpoints/tokens"
+	varPath   = "/api/v1/projects/{ref}/envvars/{env}"
 )
 
 // routes is the whole surface.
@@ -64,6 +66,15 @@ func (a *API) routes() []route {
 		{get, tokenPath + "/{waitpoint}", secret, false, a.getToken},
 		{post, tokenPath + "/{waitpoint}/complete", scoped, true, a.completeToken},
 		{post, tokenPath + "/{waitpoint}/callback/{hash}", anybody, false, a.callbackToken},
+
+		{get, varPath, managing, false, a.listEnvVars},
+		{post, varPath, managing, false, a.createEnvVar},
+		{post, varPath + "/import", managing, false, a.importEnvVars},
+		{get, varPath + "/{name}", managing, false, a.getEnvVar},
+		{put, varPath + "/{name}", managing, false, a.updateEnvVar},
+		{post, varPath + "/{name}", managing, false, a.updateEnvVar},
+		{http.MethodDelete, varPath + "/{name}", managing, false, a.deleteEnvVar},
+		{post, "/api/v1/projects/{ref}/{env}/keys/rotate", personal, false, a.rotateKey},
 
 		{put, "/api/v2/packets/*", secret, false, a.putPacket},
 		{put, "/api/v1/packets/*", secret, false, a.putPacketV1},

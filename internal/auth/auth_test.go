@@ -195,7 +195,7 @@ func TestKeyRotation(t *testing.T) {
 			t.Fatal(err)
 		}
 		hash := w.WaitpointHash(env.ID, "w1")
-		fresh, err := w.RotateKey(t.Context(), env, auth.RotationGrace)
+		fresh, _, err := w.RotateKey(t.Context(), env, auth.RotationGrace)
 		if err != nil || fresh == old {
 			t.Fatalf("RotateKey = %q, %v", fresh, err)
 		}
@@ -237,7 +237,7 @@ func TestRotationWithoutGraceIsNoticedAtOnce(t *testing.T) {
 	if _, err := w.Environment(t.Context(), old, ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.RotateKey(t.Context(), env, 0); err != nil {
+	if _, _, err := w.RotateKey(t.Context(), env, 0); err != nil {
 		t.Fatal(err)
 	}
 	_, err := w.Environment(t.Context(), old, "")
@@ -312,10 +312,10 @@ func TestVariables(t *testing.T) {
 	w := setup(t)
 	root := w.env(t, tenant.Preview)
 	b := w.branch(t, root, "feat/x")
-	if err := w.SetVariables(t.Context(), root.ID, []auth.Variable{{Name: "A", Value: "1"}, {Name: "B", Value: ""}}); err != nil {
+	if err := w.SetVariables(t.Context(), root, auth.VariableSet{Own: map[string]string{"A": "1", "B": ""}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.SetVariables(t.Context(), b.ID, []auth.Variable{{Name: "A", Value: "2", Secret: true}}); err != nil {
+	if err := w.SetVariables(t.Context(), b, auth.VariableSet{Own: map[string]string{"A": "2"}, Secret: new(true)}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := w.Variables(t.Context(), b)

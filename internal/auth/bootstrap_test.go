@@ -126,7 +126,7 @@ func TestNothingSecretIsStoredPlain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.SetVariables(t.Context(), w.env(t, tenant.Development).ID, []auth.Variable{{Name: "A", Value: "a user's secret"}}); err != nil {
+	if err := w.SetVariables(t.Context(), w.env(t, tenant.Development), auth.VariableSet{Own: map[string]string{"A": "a user's secret"}}); err != nil {
 		t.Fatal(err)
 	}
 	secrets := map[string]string{

@@ -11,8 +11,12 @@ import (
 	"sear/internal/tenant"
 )
 
-// RotationGrace is how long a root key works on after it was replaced.
-const RotationGrace = 24 * time.Hour
+// RotationGrace is how long a root key works on after it was replaced, when nobody
+// says, and MaxRotationGrace the most that can be said.
+const (
+	RotationGrace    = 24 * time.Hour
+	MaxRotationGrace = 30 * 24 * time.Hour
+)
 
 func newSecretKey(t tenant.EnvType) string { return "tr_" + t.Slug() + "_" + id.Random(id.Alnum, 24) }
 
@@ -75,13 +79,15 @@ func errNoKey(env *tenant.Environment) error {
 	return errors.New("environment " + env.RootID() + " has no root key")
 }
 
-// RotateKey replaces the root key of a root environment and returns the new one. The
-// old key, and public tokens it signed, work until the grace has passed.
-func (a *Auth) RotateKey(ctx context.Context, env *tenant.Environment, grace time.Duration) (string, error) {
+// RotateKey replaces the root key of a root environment and returns the new one. All
+// older keys, and public tokens they signed, work until the returned instant, when the
+// grace has passed, or shorter if that was said before.
+func (a *Auth) RotateKey(ctx context.Context, env *tenant.Environment, grace time.Duration) (string, time.Time, error) {
 	if env.ParentID != "" {
-		return "", fault.New(fault.Invalid, "A branch has no keys of its own")
+		return "", time.Time{}, fault.New(fault.Invalid, "A branch has no keys of its own")
 	}
 	now := time.Now()
+	until := now.Add(grace)
 	key := newSecretKey(env.Type)
 	row := a.sealer.rootKey(env.ID, key, now)
 	err := a.store.Update(ctx, func(tx *store.Tx) error {
@@ -93,16 +99,16 @@ func (a *Auth) RotateKey(ctx context.Context, env *tenant.Environment, grace tim
 			return err
 		}
 		for _, k := range old {
-			if !k.ExpiresAt.IsZero() {
+			if !k.ExpiresAt.IsZero() && k.ExpiresAt.Before(until) {
 				continue
 			}
-			if err := tx.ExpireAPIKey(k.ID, now.Add(grace)); err != nil {
+			if err := tx.ExpireAPIKey(k.ID, until); err != nil {
 				return err
 			}
 		}
 		return tx.AddAPIKey(row)
 	})
-	return key, err
+	return key, until, err
 }
 
 // AddKey makes an additional key of a root environment, held to its scopes. Only its

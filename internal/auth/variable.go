@@ -2,10 +2,15 @@ package auth
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
+	"sear/internal/fault"
+	"sear/internal/rest"
 	"sear/internal/store"
 	"sear/internal/tenant"
+	"sear/internal/wire"
 )
 
 // Variable is an environment variable of the processes that execute runs.
@@ -39,20 +44,143 @@ func (a *Auth) Variables(ctx context.Context, env *tenant.Environment) ([]Variab
 
 const variableTable = "env_var"
 
-// SetVariables sets variables of one environment, all or none.
-func (a *Auth) SetVariables(ctx context.Context, envID string, list []Variable) error {
-	rows := make([]store.Variable, len(list))
-	for i, v := range list {
-		rows[i] = store.Variable{EnvID: envID, Name: v.Name, Secret: v.Secret}
-		rows[i].Sealed = a.sealer.Seal([]byte(v.Value), variableTable, envID+"/"+v.Name)
-	}
+// VariableSet is variables to set, by name.
+type VariableSet struct {
+	Own      map[string]string // of the environment itself
+	Root     map[string]string // of the root of a branch; without meaning elsewhere
+	Secret   *bool             // nil: as they were before, and new ones are none
+	Override bool              // without it, a variable that is set already is an error
+}
+
+// SetVariables sets variables of an environment and of its root, all or none.
+func (a *Auth) SetVariables(ctx context.Context, env *tenant.Environment, set VariableSet) error {
 	now := time.Now()
+	own, root := a.sealAll(env.ID, set.Own), a.sealAll(env.ParentID, set.Root)
 	return a.store.Update(ctx, func(tx *store.Tx) error {
-		for _, r := range rows {
-			if err := tx.SetVariable(r, now); err != nil {
+		if err := tx.LockEnvironment(env.RootID()); err != nil {
+			return err
+		}
+		var taken []taken
+		if env.ParentID != "" {
+			if err := set.apply(tx, &tenant.Environment{ID: env.ParentID}, root, &taken, now); err != nil {
 				return err
 			}
 		}
+		if err := set.apply(tx, env, own, &taken, now); err != nil {
+			return err
+		}
+		return errTaken(taken)
+	})
+}
+
+// sealAll are the rows of variables of one environment, by name.
+func (a *Auth) sealAll(envID string, values map[string]string) []store.Variable {
+	var rows []store.Variable
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		sealed := a.sealer.Seal([]byte(values[name]), variableTable, envID+"/"+name)
+		rows = append(rows, store.Variable{EnvID: envID, Name: name, Sealed: sealed})
+	}
+	return rows
+}
+
+// apply writes the rows of one environment. The caller has locked its root, so that
+// nobody sets the same in the meantime.
+func (s VariableSet) apply(tx *store.Tx, env *tenant.Environment, rows []store.Variable, out *[]taken, now time.Time) error {
+	list, err := tx.Variables(env)
+	if err != nil {
+		return err
+	}
+	seen := make(map[string]store.Variable, len(list)+len(rows))
+	for _, v := range list {
+		seen[v.Name] = v
+	}
+	for _, v := range rows {
+		before, ok := seen[v.Name]
+		if ok && before.EnvID == env.ID && !s.Override {
+			*out = append(*out, taken{v.Name, "The variable is already set"})
+			continue
+		}
+		if v.Secret = before.Secret; s.Secret != nil {
+			v.Secret = *s.Secret
+		}
+		seen[v.Name] = v
+		if err := tx.SetVariable(v, now); err != nil {
+			return err
+		}
+	}
+	return checkRoom(seen)
+}
+
+// checkRoom refuses more variables than a process can start with.
+func checkRoom(all map[string]store.Variable) error {
+	size := 0
+	for name, v := range all {
+		size += len(name) + len(v.Sealed)
+	}
+	if len(all) > wire.MaxEnvVars || size > wire.MaxEnvVarsSize {
+		return fault.Newf(fault.Malformed, "An environment can have %d variables, of %d bytes in all", wire.MaxEnvVars, wire.MaxEnvVarsSize)
+	}
+	return nil
+}
+
+// taken is a variable that is set already and was not to be replaced.
+type taken struct {
+	Key   string `json:"key"`
+	Error string `json:"error"`
+}
+
+func errTaken(list []taken) error {
+	if len(list) == 0 {
 		return nil
+	}
+	return rest.WithField(fault.New(fault.Malformed,
+		"Some of the variables are already set for these environments. Set override to true to override them."), "variableErrors", list)
+}
+
+var errNoVariable = fault.New(fault.NotFound, "Environment variable not found")
+
+// Variable reads one of Variables.
+func (a *Auth) Variable(ctx context.Context, env *tenant.Environment, name string) (Variable, error) {
+	all, err := a.Variables(ctx, env)
+	if err != nil {
+		return Variable{}, err
+	}
+	for _, v := range all {
+		if v.Name == name {
+			return v, nil
+		}
+	}
+	return Variable{}, errNoVariable
+}
+
+// UpdateVariable gives a variable another value. A branch that has it from its root
+// gets its own.
+func (a *Auth) UpdateVariable(ctx context.Context, env *tenant.Environment, name, value string) error {
+	now := time.Now()
+	rows := a.sealAll(env.ID, map[string]string{name: value})
+	return a.store.Update(ctx, func(tx *store.Tx) error {
+		if err := tx.LockEnvironment(env.RootID()); err != nil {
+			return err
+		}
+		list, err := tx.Variables(env)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(list, func(v store.Variable) bool { return v.Name == name }) {
+			return errNoVariable
+		}
+		return VariableSet{Override: true}.apply(tx, env, rows, nil, now)
+	})
+}
+
+// DeleteVariable removes a variable of the environment itself. A branch that had its
+// own value sees its root's again.
+func (a *Auth) DeleteVariable(ctx context.Context, env *tenant.Environment, name string) error {
+	return a.store.Update(ctx, func(tx *store.Tx) error {
+		existed, err := tx.DeleteVariable(env.ID, name)
+		if err == nil && !existed {
+			err = errNoVariable
+		}
+		return err
 	})
 }

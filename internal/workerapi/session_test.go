@@ -103,11 +103,9 @@ func TestPresenceLastsUntilTheServerStops(t *testing.T) {
 func TestVariables(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
-	err := r.auth.SetVariables(t.Context(), r.env.ID, []auth.Variable{
-		{Name: "MINE", Value: "1", Secret: true},
-		{Name: "OTEL_EXPORTER_OTLP_ENDPOINT", Value: "http://elsewhere"},
-		{Name: "TRIGGER_API_URL", Value: "http://elsewhere"},
-	})
+	err := r.auth.SetVariables(t.Context(), r.env, auth.VariableSet{Secret: new(true), Own: map[string]string{
+		"MINE": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://elsewhere", "TRIGGER_API_URL": "http://elsewhere",
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
