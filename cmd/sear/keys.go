@@ -7,14 +7,19 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"sear/internal/server"
+	"sear/internal/tenant"
 )
 
 func keys(ctx context.Context, p program, args []string) error {
+	if len(args) > 0 && args[0] == "rotate" {
+		return rotateKey(ctx, p, args[1:])
+	}
 	var cfg server.Config
 	f := newFlags(p, "keys", "", "Prints what clients and workers need to reach the server, which may be running or not.\n"+
-		"These are secrets.")
+		"These are secrets. `sear keys rotate -h` explains how to replace a secret key.")
 	registerStore(f, &cfg)
 	asJSON := f.Bool("json", false, "print JSON")
 	if _, err := f.parse(args); err != nil {
@@ -31,13 +36,21 @@ func keys(ctx context.Context, p program, args []string) error {
 	return printKeys(p, set)
 }
 
-// readKeys reads the keys of an existing store. Opening a store creates it, and the keys of a
-// mistyped directory would be of no use.
+// readKeys reads the keys of an existing store.
 func readKeys(ctx context.Context, cfg server.Config) (server.KeySet, error) {
-	if _, err := os.Stat(cfg.Data); cfg.DatabaseURL == "" && errors.Is(err, fs.ErrNotExist) {
-		return server.KeySet{}, fmt.Errorf("there is no data in %s: run `sear serve` first, or name its directory with --data", cfg.Data)
+	if err := checkData(cfg); err != nil {
+		return server.KeySet{}, err
 	}
 	return server.Keys(ctx, cfg)
+}
+
+// checkData refuses a directory that does not exist: opening a store creates it, and the keys of
+// a mistyped directory would be of no use.
+func checkData(cfg server.Config) error {
+	if _, err := os.Stat(cfg.Data); cfg.DatabaseURL == "" && errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no data in %s: run `sear serve` first, or name its directory with --data", cfg.Data)
+	}
+	return nil
 }
 
 // printKeys shows the keys under the names of the variables that the official clients read.
@@ -52,5 +65,47 @@ TRIGGER_SECRET_KEY
   preview             %s
 `, set.APIURL, set.ProjectRef, set.PersonalAccessToken,
 		set.SecretKeys.Dev, set.SecretKeys.Staging, set.SecretKeys.Prod, set.SecretKeys.Preview)
+	return err
+}
+
+// rotateKey replaces the secret key of one environment: sear keys rotate ENV.
+func rotateKey(ctx context.Context, p program, args []string) error {
+	var cfg server.Config
+	var what server.Rotation
+	var log logFlags
+	f := newFlags(p, "keys rotate", "ENV", "Replaces the secret key of an environment: dev, staging, prod or preview. The server may be\n"+
+		"running or not. The old key, and the public tokens that it signed, work until the grace has passed.")
+	registerStore(f, &cfg)
+	log.register(f)
+	f.StringVar(&what.Project, "project", "", "the `reference` of the project; when not given, the first one")
+	f.DurationVar(&what.Grace, "grace", server.RotationGrace, "let the old key work on for `duration`")
+	asJSON := f.Bool("json", false, "print JSON")
+	slug, err := f.parse(args)
+	if err != nil {
+		return err
+	}
+	var ok bool
+	if what.Env, ok = tenant.TypeForSlug(slug); !ok {
+		return f.misused("which environment? %q is none of dev, staging, prod and preview", slug)
+	}
+	if what.Grace < 0 || what.Grace > server.MaxRotationGrace {
+		return f.misused("--grace must be between 0 and %s", server.MaxRotationGrace)
+	}
+	if err := checkData(cfg); err != nil {
+		return err
+	}
+
+	made, err := server.RotateKey(ctx, cfg, what, log.logger(p.stderr))
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		return json.NewEncoder(p.stdout).Encode(made)
+	}
+	until := "no longer works"
+	if what.Grace > 0 {
+		until = "works until " + made.Expires.Format(time.RFC3339)
+	}
+	_, err = fmt.Fprintf(p.stdout, "TRIGGER_SECRET_KEY    %s\nThe old key %s.\n", made.APIKey, until)
 	return err
 }

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"encoding/json"
 	"net"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"sear/internal/server"
 )
 
 // readyTimeout is for a server to answer on a busy machine.
@@ -26,6 +30,8 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"freeaddr": freeAddr,
 			"ready":    ready,
+			"keyfrom":  keyFrom,
+			"answers":  answers,
 		},
 	})
 }
@@ -57,4 +63,34 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("no server answers at %s", args[0])
+}
+
+// keyFrom sets a variable to a secret key of what `sear keys --json` has just printed: keyfrom NAME ENV.
+func keyFrom(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: keyfrom NAME ENV")
+	}
+	var set server.KeySet
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &set))
+	key := map[string]string{"staging": set.SecretKeys.Staging, "prod": set.SecretKeys.Prod}[args[1]]
+	if key == "" {
+		ts.Fatalf("there is no key of %s", args[1])
+	}
+	ts.Setenv(args[0], key)
+}
+
+// answers checks the status with which the server at an address meets a key: answers ADDR KEY STATUS.
+func answers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: answers ADDR KEY STATUS")
+	}
+	req, err := http.NewRequest(http.MethodGet, "http://"+args[0]+"/api/v1/runs", nil)
+	ts.Check(err)
+	req.Header.Set("Authorization", "Bearer "+args[1])
+	res, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	res.Body.Close()
+	if strconv.Itoa(res.StatusCode) != args[2] {
+		ts.Fatalf("%s answers %s, not %s", args[0], res.Status, args[2])
+	}
 }

@@ -81,6 +81,9 @@ func TestEnvVars(t *testing.T) {
 			expect(t, method+" what is gone", s.Call(t, method, dev+"/A", `{"value":"x"}`), 404, `{"error":"Environment variable not found"}`)
 		}
 		expect(t, "an odd name", s.Call(t, "GET", dev+"/a%2Fb%20c", nil), 404, `{"error":"Environment variable not found"}`)
+		expect(t, "the name of a path", s.Call(t, "POST", dev, `{"name":"import","value":"1"}`), 200, `{"success":true}`)
+		expect(t, "update it", s.Call(t, "PUT", dev+"/import", `{"value":"2"}`), 200, `{"success":true}`)
+		expect(t, "retrieve it", s.Call(t, "GET", dev+"/import", nil), 200, `{"name":"import","value":"2","isSecret":false}`)
 		s.checkSealed("newer")
 	})
 }

@@ -57,6 +57,12 @@ func (tx *Tx) MemberProject(userID, ref string) (tenant.Project, tenant.Organiza
 		JOIN org_member m ON m.org_id = p.org_id WHERE p.ref = $1 AND m.account_id = $2`, ref, userID)
 }
 
+// ProjectByRef reads a project by its reference, whoever it belongs to: it is for
+// whoever has the store itself.
+func (tx *Tx) ProjectByRef(ref string) (tenant.Project, tenant.Organization, error) {
+	return tx.oneProject(`SELECT `+projectColumns+` FROM project p JOIN org o ON o.id = p.org_id WHERE p.ref = $1`, ref)
+}
+
 // FirstProject reads the oldest project: the one made when the store was set up.
 func (tx *Tx) FirstProject() (tenant.Project, tenant.Organization, error) {
 	return tx.oneProject(`SELECT ` + projectColumns + ` FROM project p JOIN org o ON o.id = p.org_id ORDER BY p.created_at, p.id LIMIT 1`)
