@@ -6,6 +6,8 @@ import (
 	"mime/multipart"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -130,6 +132,30 @@ func TestImportEnvVars(t *testing.T) {
 		expect(t, "what is the parent's only", s.Call(t, "POST", at, `{"variables":{},"parentVariables":{"P":"1"}}`), 200, ok)
 		if got := s.values(s.env); fmt.Sprint(got) != "map[A:1 B:2 C:public D:5 E:e TRIGGER_VERSION:1]" {
 			t.Errorf("at the end: %v", got)
+		}
+	})
+}
+
+// TestImportsAtOnce: of several imports that may not replace anything, one succeeds.
+func TestImportsAtOnce(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, s *site) {
+		var wg sync.WaitGroup
+		var succeeded atomic.Int32
+		for i := range 8 {
+			wg.Go(func() {
+				got, err := s.Send(t.Context(), "POST", s.vars("dev")+"/import", fmt.Sprintf(`{"variables":{"A":"%d","B":"%d"}}`, i, i))
+				switch {
+				case err != nil || got.Status != 200 && got.Status != 400:
+					t.Errorf("%d %s, %v", got.Status, got.Body, err)
+				case got.Status == 200:
+					succeeded.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if got := s.values(s.env); succeeded.Load() != 1 || got["A"] != got["B"] {
+			t.Errorf("%d imports succeeded: %v", succeeded.Load(), got)
 		}
 	})
 }

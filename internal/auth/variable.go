@@ -60,16 +60,19 @@ func (a *Auth) SetVariables(ctx context.Context, env *tenant.Environment, set Va
 		if err := tx.LockEnvironment(env.RootID()); err != nil {
 			return err
 		}
-		var taken []taken
+		var both []taken
 		if env.ParentID != "" {
-			if err := set.apply(tx, &tenant.Environment{ID: env.ParentID}, root, &taken, now); err != nil {
+			list, err := set.apply(tx, &tenant.Environment{ID: env.ParentID}, root, now)
+			if err != nil {
 				return err
 			}
+			both = list
 		}
-		if err := set.apply(tx, env, own, &taken, now); err != nil {
+		list, err := set.apply(tx, env, own, now)
+		if err != nil {
 			return err
 		}
-		return errTaken(taken)
+		return errTaken(append(both, list...))
 	})
 }
 
@@ -83,13 +86,14 @@ func (a *Auth) sealAll(envID string, values map[string]string) []store.Variable 
 	return rows
 }
 
-// apply writes the rows of one environment. The caller has locked its root, so that
-// nobody sets the same in the meantime.
-func (s VariableSet) apply(tx *store.Tx, env *tenant.Environment, rows []store.Variable, out *[]taken, now time.Time) error {
+// apply writes the rows of one environment, but those that must not be replaced: these it
+// returns. The caller has locked its root, so that nobody sets the same in the meantime.
+func (s VariableSet) apply(tx *store.Tx, env *tenant.Environment, rows []store.Variable, now time.Time) ([]taken, error) {
 	list, err := tx.Variables(env)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var out []taken
 	seen := make(map[string]store.Variable, len(list)+len(rows))
 	for _, v := range list {
 		seen[v.Name] = v
@@ -97,7 +101,7 @@ func (s VariableSet) apply(tx *store.Tx, env *tenant.Environment, rows []store.V
 	for _, v := range rows {
 		before, ok := seen[v.Name]
 		if ok && before.EnvID == env.ID && !s.Override {
-			*out = append(*out, taken{v.Name, "The variable is already set"})
+			out = append(out, taken{v.Name, "The variable is already set"})
 			continue
 		}
 		if v.Secret = before.Secret; s.Secret != nil {
@@ -105,10 +109,10 @@ func (s VariableSet) apply(tx *store.Tx, env *tenant.Environment, rows []store.V
 		}
 		seen[v.Name] = v
 		if err := tx.SetVariable(v, now); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return checkRoom(seen)
+	return out, checkRoom(seen)
 }
 
 // checkRoom refuses more variables than a process can start with.
@@ -169,7 +173,8 @@ func (a *Auth) UpdateVariable(ctx context.Context, env *tenant.Environment, name
 		if !slices.ContainsFunc(list, func(v store.Variable) bool { return v.Name == name }) {
 			return errNoVariable
 		}
-		return VariableSet{Override: true}.apply(tx, env, rows, nil, now)
+		_, err = VariableSet{Override: true}.apply(tx, env, rows, now)
+		return err
 	})
 }
 
