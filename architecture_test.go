@@ -30,7 +30,7 @@ const (
 // layers says where each package stands. It may import those of lower layers, and of its own
 // layer those in siblings.
 var layers = map[string]int{
-	"internal/fault": 0, "internal/id": 0, "internal/rest": 0, "internal/sockio": 0,
+	"internal/fault": 0, "internal/id": 0, "internal/rest": 0, "internal/sockio": 0, "internal/limit": 0,
 	"internal/sqldb": 0, "internal/sqldb/pgtest": 0,
 
 	"internal/tenant": pureLayer, "internal/run": pureLayer, "internal/queue": pureLayer,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"sear/internal/limit"
 	"sear/internal/server"
 )
 
@@ -22,6 +23,15 @@ func registerServer(f *flagSet, cfg *server.Config) {
 	f.IntVar(&cfg.MaxConcurrency, "max-concurrency", 0, "let at most `n` runs of an environment execute at once; 0 leaves their limits as they are")
 	f.DurationVar(&cfg.Timeouts.Pending, "start-timeout", server.DefaultTimeouts.Pending, "put a run back in the queue that its worker has not started after `duration`")
 	f.DurationVar(&cfg.Timeouts.Executing, "stall-timeout", server.DefaultTimeouts.Executing, "give a worker up from which nothing was heard for `duration`")
+	cfg.Limits = server.DefaultLimits
+	registerRate(f, &cfg.Limits.Key, "rate-limit", "requests of one environment's keys")
+	registerRate(f, &cfg.Limits.Public, "public-rate-limit", "requests with one public token")
+	registerRate(f, &cfg.Limits.Items, "batch-rate-limit", "items of the batches an environment creates")
+}
+
+// registerRate adds the flag of a limit, which keeps the value it has unless the flag is given.
+func registerRate(f *flagSet, r *limit.Rate, name, of string) {
+	f.TextVar(r, name, *r, "let in "+of+" at this `rate`, so many in a time:so many at once, or off; each node counts for itself")
 }
 
 func serve(ctx context.Context, p program, args []string) error {

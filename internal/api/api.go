@@ -25,13 +25,14 @@ type API struct {
 	auth   *auth.Auth
 	blobs  *blob.Store
 	origin func(*http.Request) string
+	limits limiters
 	log    *slog.Logger
 }
 
 // New makes an API. origin tells where the server is for whoever sends a request,
 // such as http://127.0.0.1:3030.
-func New(st *store.Store, e *engine.Engine, a *auth.Auth, blobs *blob.Store, origin func(*http.Request) string, log *slog.Logger) *API {
-	return &API{store: st, engine: e, auth: a, blobs: blobs, origin: origin, log: log}
+func New(st *store.Store, e *engine.Engine, a *auth.Auth, blobs *blob.Store, origin func(*http.Request) string, limits Limits, log *slog.Logger) *API {
+	return &API{store: st, engine: e, auth: a, blobs: blobs, origin: origin, limits: newLimiters(limits), log: log}
 }
 
 // environment is the environment whose credential a request carries.

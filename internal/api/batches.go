@@ -48,6 +48,9 @@ func (a *API) createBatch(w http.ResponseWriter, r *http.Request) error {
 	if body.RunCount > wire.MaxBatch {
 		return fault.Newf(fault.Malformed, "Batch runCount of %d exceeds maximum allowed of %d.", body.RunCount, wire.MaxBatch)
 	}
+	if err := a.takeItems(w, p.Env, body.RunCount); err != nil {
+		return err
+	}
 	b, cached, err := a.engine.CreateBatch(r.Context(), p.Env, engine.NewBatch{
 		RunCount: body.RunCount, ParentID: body.ParentID, ResumeParent: body.ResumeParent && body.ParentID != "",
 		Key:     engine.Key{Text: body.Key.Text, TTL: batchKeyTTL, Options: body.Key.Options},

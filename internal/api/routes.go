@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/go-chi/chi/v5"
 
@@ -97,17 +98,34 @@ func (a *API) routes() []route {
 	}
 }
 
+// unlimited are the paths whose requests are not counted: they are cheap and part of
+// something else that is, or bring their own credential.
+var unlimited = []string{
+	"/api/v1/auth/jwt/claims",
+	"/api/v2/packets/*", "/api/v1/packets/*", packetPrefix + "{env}/*",
+	"/api/v3/batches/{batch}/items", // counted when the batch was created
+}
+
+// counted reports whether requests to a route take from the caller's bucket.
+func (t route) counted() bool {
+	return !slices.Contains(t.classes, auth.None) && !slices.Contains(unlimited, t.path)
+}
+
 // Routes registers the surface.
 func (a *API) Routes(r chi.Router) {
 	preflight := map[string]bool{}
 	for _, t := range a.routes() {
-		h := r.With(a.auth.Require(t.classes...))
+		h := r
 		if t.browser {
-			h = r.With(rest.CORS, a.auth.Require(t.classes...))
+			h = h.With(rest.CORS)
 			if !preflight[t.path] {
 				preflight[t.path] = true
 				r.With(rest.CORS).Options(t.path, func(http.ResponseWriter, *http.Request) {}) // CORS answers
 			}
+		}
+		h = h.With(a.auth.Require(t.classes...))
+		if t.counted() {
+			h = h.With(a.limited)
 		}
 		h.Method(t.method, t.path, rest.Wrap(a.log, t.handle))
 	}

@@ -51,6 +51,11 @@ func newSite(t testing.TB) *site {
 
 func newSiteOn(t testing.TB, database string) *site {
 	t.Helper()
+	return newLimitedSite(t, database, api.Limits{})
+}
+
+func newLimitedSite(t testing.TB, database string, limits api.Limits) *site {
+	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	st, err := store.Open(t.Context(), database, log)
 	if err != nil {
@@ -74,7 +79,7 @@ func newSiteOn(t testing.TB, database string) *site {
 	router := chi.NewRouter()
 	router.NotFound(rest.NotFound(log))
 	router.MethodNotAllowed(rest.MethodNotAllowed(log, func(*http.Request) string { return "POST" }))
-	api.New(st, s.engine, s.auth, blobs, func(r *http.Request) string { return "http://" + r.Host }, log).Routes(router)
+	api.New(st, s.engine, s.auth, blobs, func(r *http.Request) string { return "http://" + r.Host }, limits, log).Routes(router)
 	s.serve(router)
 	s.env, s.prod = s.environment(s.keys.SecretKeys.Dev), s.environment(s.keys.SecretKeys.Prod)
 	return s

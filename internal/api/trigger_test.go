@@ -473,7 +473,7 @@ func TestCORS(t *testing.T) {
 		t.Errorf("a page cannot read why it was refused: %d %v", refused.Status, refused.Header)
 	}
 	page.Key = s.Key
-	if got := page.Call(t, "POST", triggerPath, `{}`).Header.Get("Access-Control-Expose-Headers"); got != "x-trigger-jwt, x-trigger-jwt-claims" {
+	if got := page.Call(t, "POST", triggerPath, `{}`).Header.Get("Access-Control-Expose-Headers"); got != "x-trigger-jwt, x-trigger-jwt-claims, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset" {
 		t.Errorf("exposed headers: %q", got)
 	}
 }

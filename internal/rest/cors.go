@@ -3,10 +3,10 @@ package rest
 import "net/http"
 
 // CORS answers preflight requests itself and lets any origin read the responses of
-// next, including the headers that carry public tokens: credentials are bearer
+// next, including the headers that carry public tokens and say what is left of a limit: credentials are bearer
 // tokens, which a foreign page does not have unless it was given one.
 func CORS(next http.Handler) http.Handler {
-	return cors(next, "x-trigger-jwt, x-trigger-jwt-claims")
+	return cors(next, "x-trigger-jwt, x-trigger-jwt-claims, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset")
 }
 
 // CORSExposeAll is [CORS] for streams and shapes: a page may read every header.

@@ -137,7 +137,7 @@ func TestCORS(t *testing.T) {
 		{"no browser", rest.CORS, http.MethodGet, "", http.StatusTeapot, map[string]string{"Access-Control-Allow-Origin": ""}},
 		{"read", rest.CORS, http.MethodGet, "https://app.test", http.StatusTeapot, map[string]string{
 			"Access-Control-Allow-Origin":   "https://app.test",
-			"Access-Control-Expose-Headers": "x-trigger-jwt, x-trigger-jwt-claims",
+			"Access-Control-Expose-Headers": "x-trigger-jwt, x-trigger-jwt-claims, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset",
 			"Access-Control-Max-Age":        "",
 		}},
 		{"stream", rest.CORSExposeAll, http.MethodGet, "https://app.test", http.StatusTeapot, map[string]string{

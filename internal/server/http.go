@@ -46,7 +46,7 @@ type handler struct {
 	serving atomic.Bool
 }
 
-func newHandler(st *store.Store, e *engine.Engine, a *auth.Auth, blobs *blob.Store, public string, log *slog.Logger) (*handler, error) {
+func newHandler(st *store.Store, e *engine.Engine, a *auth.Auth, blobs *blob.Store, public string, limits api.Limits, log *slog.Logger) (*handler, error) {
 	origin := originOf(public)
 	h := &handler{
 		store:   st,
@@ -66,7 +66,7 @@ func newHandler(st *store.Store, e *engine.Engine, a *auth.Auth, blobs *blob.Sto
 	r.Get("/healthcheck", rest.Wrap(log, h.healthcheck))
 	r.Handle("/socket.io/", h.sockets)
 	h.workers.Routes(r)
-	api.New(st, e, a, blobs, origin, log).Routes(r)
+	api.New(st, e, a, blobs, origin, limits, log).Routes(r)
 	pages.Routes(r)
 	h.Handler = r
 	return h, nil

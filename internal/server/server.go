@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"sear/internal/api"
 	"sear/internal/auth"
 	"sear/internal/blob"
 	"sear/internal/engine"
@@ -32,11 +33,15 @@ type Config struct {
 	SecretKey      string           // seals secrets: 32 bytes in hexadecimal or base64; "" keeps one in the directory
 	MaxConcurrency int              // runs an environment executes at once; 0 leaves the limits as they are
 	Timeouts       run.Timeouts     // how long workers may be silent; zero fields are upstream's
+	Limits         api.Limits       // how often callers may call; the zero value does not limit
 	Ready          func(url string) `json:"-"` // called once the server answers at url; may be nil
 }
 
 // DefaultTimeouts are how long workers may be silent when nobody says.
 var DefaultTimeouts = run.DefaultTimeouts
+
+// DefaultLimits are how often callers may call a server that was told nothing else.
+var DefaultLimits = api.DefaultLimits
 
 // Run runs a server until ctx ends, and then stops it within ten seconds. What it
 // has acknowledged is durable at any moment, and what was under way goes on when it
@@ -70,7 +75,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	}
 
 	e := engine.New(st, engine.Options{Timeouts: timeouts(cfg.Timeouts), Log: log})
-	h, err := newHandler(st, e, auth.New(st, sealer, log), blobs, strings.TrimRight(cfg.PublicURL, "/"), log)
+	h, err := newHandler(st, e, auth.New(st, sealer, log), blobs, strings.TrimRight(cfg.PublicURL, "/"), cfg.Limits, log)
 	if err != nil {
 		return err
 	}

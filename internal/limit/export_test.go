@@ -1,0 +1,9 @@
+package limit
+
+// Len counts the buckets that are remembered.
+func (b *Buckets) Len() (n int) {
+	for i := range b.shards {
+		n += len(b.shards[i].full)
+	}
+	return n
+}
