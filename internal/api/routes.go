@@ -18,6 +18,9 @@ type route struct {
 	handle       rest.Handler
 }
 
+// name is what a route is called in tables beside the page.
+func (t route) name() string { return t.method + " " + t.path }
+
 // Who may call what. Routes that name more than the secret key ask Principal.Can.
 var (
 	anybody   = []auth.Class{auth.None}
@@ -40,6 +43,8 @@ const (
 func (a *API) routes() []route {
 	const get, post, put = http.MethodGet, http.MethodPost, http.MethodPut
 	return []route{
+		{get, "/openapi.json", anybody, true, a.openAPI},
+
 		{post, "/api/v1/tasks/{task}/trigger", scoped, true, a.trigger},
 		{post, "/api/v3/batches", scoped, true, a.createBatch},
 		{post, "/api/v3/batches/{batch}/items", scoped, true, a.streamBatchItems},

@@ -17,7 +17,7 @@ func TestRoutesHaveClasses(t *testing.T) {
 	a := &API{auth: &auth.Auth{}}
 	listed := map[string]bool{}
 	for _, r := range a.routes() {
-		name := r.method + " " + r.path
+		name := r.name()
 		if listed[name] {
 			t.Errorf("%s is listed twice", name)
 		}
@@ -56,6 +56,7 @@ func TestRoutesHaveClasses(t *testing.T) {
 
 // open are the routes that anybody may call, and why.
 var open = map[string]string{
+	"GET /openapi.json": "it says what the documentation says",
 	"POST " + tokenPath + "/{waitpoint}/callback/{hash}": "the hash in its path is the credential",
 	"PUT " + packetPrefix + "{env}/*":                    "its signature is the credential",
 	"GET " + packetPrefix + "{env}/*":                    "its signature is the credential",
@@ -67,7 +68,7 @@ var open = map[string]string{
 func TestOpenRoutes(t *testing.T) {
 	t.Parallel()
 	for _, r := range (&API{}).routes() {
-		name := r.method + " " + r.path
+		name := r.name()
 		if _, ok := open[name]; ok != (r.classes[0] == auth.None) {
 			t.Errorf("%s: open %v, want %v", name, r.classes[0] == auth.None, ok)
 		}

@@ -1,0 +1,94 @@
+package api
+
+import "net/http"
+
+// call is what the description of the API says of a route beside what is on the routes page.
+type call struct {
+	summary string
+	query   []string // parameters of the query
+	body    string   // media type of the request's body; "" for none
+	status  int      // of a success; 0 for 200
+}
+
+// Media types of requests.
+const (
+	jsonBody   = "application/json"
+	ndjsonBody = "application/x-ndjson"
+	anyBody    = "*/*"
+)
+
+// Parameters that several queries share.
+var (
+	cursorQuery  = []string{"page[size]", "page[after]", "page[before]"}
+	createdQuery = []string{"filter[createdAt][period]", "filter[createdAt][from]", "filter[createdAt][to]"}
+	runsQuery    = join(cursorQuery, createdQuery, []string{
+		"filter[status]", "filter[taskIdentifier]", "filter[version]", "filter[bulkAction]", "filter[tag]", "filter[schedule]",
+		"filter[isTest]", "filter[batch]", "filter[queue]", "filter[machine]", "filter[region]",
+	})
+)
+
+func join(lists ...[]string) (all []string) {
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
+
+// calls describes every route.
+var calls = map[string]call{
+	"GET /openapi.json": {summary: "This description"},
+
+	"POST /api/v1/tasks/{task}/trigger":        {summary: "Trigger a task", body: jsonBody},
+	"POST /api/v3/batches":                     {summary: "Create a batch, whose items are sent next", body: jsonBody, status: http.StatusAccepted},
+	"POST /api/v3/batches/{batch}/items":       {summary: "Send the items of a batch, one JSON object a line", body: ndjsonBody},
+	"GET /api/v3/batches/{batch}/items":        {summary: "Refused: items are sent by POST", status: http.StatusMethodNotAllowed},
+	"GET /api/v2/batches/{batch}":              {summary: "Read a batch"},
+	"GET /api/v1/batches/{batch}":              {summary: "Read a batch"},
+	"GET /api/v1/batches/{batch}/results":      {summary: "Read the results of a batch's finished runs"},
+	"GET /api/v3/runs/{run}":                   {summary: "Read a run with its family"},
+	"GET /api/v1/runs":                         {summary: "List runs", query: runsQuery},
+	"GET /api/v1/projects/{ref}/runs":          {summary: "List runs of all environments of a project", query: join(runsQuery, []string{"filter[env]"})},
+	"GET " + runPath + "/result":               {summary: "Read the result of a finished run"},
+	"POST /api/v2/runs/{run}/cancel":           {summary: "Cancel a run"},
+	"POST " + runPath + "/cancel":              {summary: "Cancel a run"},
+	"POST " + runPath + "/replay":              {summary: "Run again with the same payload", body: jsonBody},
+	"POST " + runPath + "/reschedule":          {summary: "Change when a delayed run starts", body: jsonBody},
+	"POST " + runPath + "/tags":                {summary: "Add tags to a run", body: jsonBody},
+	"GET " + runPath + "/metadata":             {summary: "Read the metadata of a run"},
+	"PUT " + runPath + "/metadata":             {summary: "Change the metadata of a run and its family", body: jsonBody},
+	"GET " + runPath + "/packets/{kind}":       {summary: "Get a URL for a run's large payload or output"},
+	"POST /api/v1/idempotencyKeys/{key}/reset": {summary: "Let the next trigger with a key make a new run", body: jsonBody},
+
+	"POST " + tokenPath:                                  {summary: "Create a waitpoint token", body: jsonBody},
+	"GET " + tokenPath:                                   {summary: "List waitpoint tokens", query: join(cursorQuery, createdQuery, []string{"filter[status]", "filter[idempotencyKey]", "filter[tags]"})},
+	"GET " + tokenPath + "/{waitpoint}":                  {summary: "Read a waitpoint token"},
+	"POST " + tokenPath + "/{waitpoint}/complete":        {summary: "Complete a waitpoint token", body: jsonBody},
+	"POST " + tokenPath + "/{waitpoint}/callback/{hash}": {summary: "Complete a waitpoint token by its callback URL", body: jsonBody},
+
+	"GET " + varPath:                                {summary: "List environment variables"},
+	"POST " + varPath:                               {summary: "Set an environment variable", body: jsonBody},
+	"POST " + varPath + "/import":                   {summary: "Set many environment variables", body: jsonBody},
+	"GET " + varPath + "/{name}":                    {summary: "Read an environment variable"},
+	"PUT " + varPath + "/{name}":                    {summary: "Change an environment variable", body: jsonBody},
+	"POST " + varPath + "/{name}":                   {summary: "Change an environment variable", body: jsonBody},
+	"DELETE " + varPath + "/{name}":                 {summary: "Delete an environment variable"},
+	"POST /api/v1/projects/{ref}/{env}/keys/rotate": {summary: "Replace the secret key of an environment", body: jsonBody},
+
+	"PUT /api/v2/packets/*":           {summary: "Get a URL to upload a large payload to"},
+	"PUT /api/v1/packets/*":           {summary: "Get a URL to upload a large payload to"},
+	"GET /api/v1/packets/*":           {summary: "Get a URL to download a large payload from"},
+	"PUT " + packetPrefix + "{env}/*": {summary: "Upload a large payload; the URL is signed", body: anyBody},
+	"GET " + packetPrefix + "{env}/*": {summary: "Download a large payload; the URL is signed"},
+	"POST /api/v1/auth/jwt/claims":    {summary: "Read what a public access token must claim"},
+	"POST /api/v1/auth/jwt":           {summary: "Sign a public access token", body: jsonBody},
+	"POST /api/v1/auth/public-tokens": {summary: "Sign a public access token for a client that cannot", body: jsonBody},
+
+	"GET /api/v2/whoami":                           {summary: "Read who a personal access token belongs to", query: []string{"projectRef"}},
+	"GET /api/v1/projects/{ref}/{env}":             {summary: "Read the secret key and URL of an environment"},
+	"POST /api/v1/projects/{ref}/branches":         {summary: "Open a branch", body: jsonBody},
+	"POST /api/v1/projects/{ref}/branches/archive": {summary: "Archive a branch", body: jsonBody},
+	"GET /api/v1/platform-notifications":           {summary: "Read what the CLI is to tell its user: nothing"},
+	"POST /api/v1/profile/complete":                {summary: "Accept a profile that is complete", body: jsonBody},
+	"POST /api/v1/authorization-code":              {summary: "Begin a login of the CLI"},
+	"POST /api/v1/token":                           {summary: "Exchange a login's code for a personal access token", body: jsonBody},
+}
