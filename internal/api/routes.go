@@ -31,6 +31,9 @@ var (
 const (
 	runPath   = "/api/v1/runs/{run}"
 	tokenPath = "/api/v1/waitpoints/tokens"
+
+	deploymentsPath = "/api/v1/deployments"
+	deploymentPath  = deploymentsPath + "/{deployment}"
 )
 
 // routes is the whole surface.
@@ -70,6 +73,22 @@ func (a *API) routes() []route {
 		{get, "/api/v1/packets/*", scoped, true, a.getPacket},
 		{put, packetPrefix + "{env}/*", anybody, true, a.uploadPacket},   // the signature is the credential
 		{get, packetPrefix + "{env}/*", anybody, true, a.downloadPacket}, // likewise
+
+		{post, deploymentsPath, secret, false, a.initializeDeployment},
+		{get, deploymentsPath, scoped, true, a.listDeployments},
+		{get, deploymentsPath + "/latest", secret, false, a.latestDeployment},
+		{get, deploymentsPath + "/current", scoped, true, a.currentDeployment},
+		{get, deploymentPath, secret, false, a.getDeployment},
+		{get, deploymentPath + "/build-env-vars", secret, false, a.buildVariables},
+		{post, deploymentPath + "/background-workers", secret, false, a.registerDeploymentWorker},
+		{post, deploymentPath + "/progress", secret, false, a.progressDeployment},
+		{post, deploymentPath + "/fail", secret, false, a.failDeployment},
+		{post, deploymentPath + "/cancel", secret, false, a.cancelDeployment},
+		{post, deploymentPath + "/finalize", secret, false, a.finalizeDeployment},
+		{post, "/api/v2/deployments/{deployment}/finalize", secret, false, a.finalizeDeployment},
+		{post, "/api/v3/deployments/{deployment}/finalize", secret, false, a.streamFinalize},
+		{post, deploymentPath + "/promote", secret, false, a.promoteDeployment},
+		{get, "/api/v1/projects/{ref}/{env}/workers/{tag}", bootstrap, false, a.workerByTag},
 
 		{post, "/api/v1/auth/jwt/claims", secret, false, a.jwtClaims},
 		{post, "/api/v1/auth/jwt", secret, false, a.jwt},
