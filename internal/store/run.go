@@ -138,7 +138,7 @@ type NewRun struct {
 	Def run.Definition
 }
 
-const insertColumns = 43
+const insertColumns = 44
 
 // InsertRuns inserts runs as a create command made them. A key that another run
 // holds is a unique violation (sqldb.IsUnique).
@@ -168,12 +168,12 @@ func (tx *Tx) InsertRuns(runs []NewRun) error {
 			r.MaxAttempts, r.MaxDuration, orNull(r.Machine), int64(r.TTL), orNull(r.ParentID), orNull(root(r)), orNull(r.BatchID),
 			r.BatchIndex, r.Depth, flag(r.ResumeParent), int64(r.Usage), micros(r.CreatedAt), micros(r.UpdatedAt), micros(r.DelayUntil),
 			micros(r.QueuedAt), flag(d.Test), jsonOrNull(d.Tags), orNull(d.Key.Key), micros(d.Key.ExpiresAt), orNull(d.CallKey),
-			string(extra), orNull(d.Extra.Region), orNull(d.Extra.ScheduleID), payload, orNull(d.Payload.Type))
+			string(extra), orNull(d.Extra.Region), orNull(d.Extra.ScheduleID), payload, orNull(d.Payload.Type), orNull(r.Reason))
 	}
 	_, err := tx.InsertRows(`INSERT INTO run (id, env_id, task, status, exec, seq, attempt, began, note, moved_at, queued, lane, score,
 		slot, nacks, due_at, worker_id, version, max_attempts, max_duration, machine, ttl, parent_id, root_id, batch_id,
 		batch_index, depth, resume_parent, usage, created_at, updated_at, delay_until, queued_at, is_test, tags, idem_key,
-		idem_expires, request_key, extra, region, schedule_id, payload, payload_type) VALUES {{values}}`, insertColumns, args)
+		idem_expires, request_key, extra, region, schedule_id, payload, payload_type, reason) VALUES {{values}}`, insertColumns, args)
 	if err != nil {
 		return err
 	}
