@@ -171,10 +171,10 @@ func TestExternalDeployment(t *testing.T) {
 		}
 		r.check(early)
 		first := r.deploy("site-1", true, "hello")
-		second := r.deploy("site-1", true, "hello")
 		if got := r.await(early, run.Queued).Run; got.Version != first.Version {
 			t.Errorf("the run was released to %s, not %s", got.Version, first.Version)
 		}
+		second := r.deploy("site-1", true, "hello")
 		late := r.trigger(engine.Trigger{Task: "hello", External: "site-1"})
 		if got := r.get(late); got.Version != second.Version || got.Exec != run.Queued {
 			t.Errorf("the run is locked to %s, %s; the highest is %s", got.Version, got.Exec, second.Version)
