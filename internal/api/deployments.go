@@ -136,7 +136,7 @@ func (a *API) initializeDeployment(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	var problems rest.Problems
-	request := keyHeader(r, &problems, "x-trigger-request-idempotency-key")
+	request := keyHeader(r, &problems, strings.ToLower(requestKeyHeader))
 	if err := rest.HeadersError(problems); err != nil {
 		return err
 	}

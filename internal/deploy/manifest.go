@@ -164,10 +164,19 @@ func (m *Manifest) AllQueues() []Queue {
 	return out
 }
 
-// HasQueue reports whether the worker knows a queue. It knows every implicit one:
-// that of a task it does not have is of no use to anybody.
+// HasQueue reports whether a queue is one of AllQueues.
 func (m *Manifest) HasQueue(name string) bool {
-	return Implicit(name) || slices.ContainsFunc(m.AllQueues(), func(q Queue) bool { return q.Name == name })
+	for i := range m.Queues {
+		if CleanQueueName(m.Queues[i].Name) == name {
+			return true
+		}
+	}
+	for i := range m.Tasks {
+		if m.Tasks[i].QueueName() == name {
+			return true
+		}
+	}
+	return false
 }
 
 // maxQueueName is the length a queue name is cut to.

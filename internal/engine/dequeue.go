@@ -286,7 +286,7 @@ func (d *dealer) command(r run.Run) (run.Dequeue, *deploy.Worker, error) {
 	if task == nil {
 		return run.Dequeue{Missing: "TASK_NOT_IN_LATEST"}, nil, nil
 	}
-	if !worker.Manifest.HasQueue(r.Lane.Queue) {
+	if !hasQueue(worker, r) {
 		known, err := d.w.tx.HasQueue(d.env.ID, r.Lane.Queue)
 		if err != nil {
 			return run.Dequeue{}, nil, err

@@ -133,7 +133,13 @@ func (l *releaser) sort(tx *store.Tx, list []store.Parked, commands map[string]r
 
 // takes reports whether a worker has the task and the queue of a run.
 func takes(worker *deploy.Worker, r run.Run) bool {
-	return worker.Manifest.Task(r.Task) != nil && worker.Manifest.HasQueue(r.Lane.Queue)
+	return worker.Manifest.Task(r.Task) != nil && hasQueue(worker, r)
+}
+
+// hasQueue reports whether a worker knows the queue of a run. An implicit queue needs
+// no declaration.
+func hasQueue(worker *deploy.Worker, r run.Run) bool {
+	return deploy.Implicit(r.Lane.Queue) || worker.Manifest.HasQueue(r.Lane.Queue)
 }
 
 // version is the worker that an external id leads to; nil when there is none yet.
