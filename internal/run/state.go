@@ -190,12 +190,12 @@ type Extra struct {
 	ReplayedFrom string            `json:"replayedFrom,omitempty"` // friendly run id
 	Source       string            `json:"source,omitempty"`       // sdk, cli, api, schedule, …
 	Region       string            `json:"region,omitempty"`
+	TTL          string            `json:"ttl,omitempty"` // as the user wrote it
+	PriorityMS   int64             `json:"priorityMs,omitempty"`
+	ScheduleID   string            `json:"scheduleId,omitempty"`
+	Streams      string            `json:"streams,omitempty"` // realtime streams version the SDK asked for
 
-	ExternalDeployment string `json:"externalDeployment,omitempty"` // external id of the deployment that the run was to wait for
-	TTL                string `json:"ttl,omitempty"`                // as the user wrote it
-	PriorityMS         int64  `json:"priorityMs,omitempty"`
-	ScheduleID         string `json:"scheduleId,omitempty"`
-	Streams            string `json:"streams,omitempty"` // realtime streams version the SDK asked for
+	ExternalDeployment string `json:"externalDeployment,omitempty"` // external id of the deployment the run belongs to, which a parked one waits for
 }
 
 // KeyOptions is the idempotency key as the user wrote it, for display.
