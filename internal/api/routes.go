@@ -37,14 +37,27 @@ const (
 	runPath   = "/api/v1/runs/{run}"
 	tokenPath = "/api/v1/waitpoints/tokens"
 	varPath   = "/api/v1/projects/{ref}/envvars/{env}"
+
+	deploymentsPath = "/api/v1/deployments"
+	deploymentPath  = deploymentsPath + "/{deployment}"
+)
+
+// Methods, to keep the lines below short.
+const (
+	get  = http.MethodGet
+	post = http.MethodPost
+	put  = http.MethodPut
+	del  = http.MethodDelete
 )
 
 // routes is the whole surface.
 func (a *API) routes() []route {
-	const get, post, put = http.MethodGet, http.MethodPost, http.MethodPut
-	return []route{
-		{get, "/openapi.json", anybody, true, a.openAPI},
+	return slices.Concat(a.runRoutes(), a.projectRoutes(), a.accessRoutes())
+}
 
+// runRoutes are what runs tasks: triggers, batches, runs and what they wait for.
+func (a *API) runRoutes() []route {
+	return []route{
 		{post, "/api/v1/tasks/{task}/trigger", scoped, true, a.trigger},
 		{post, "/api/v3/batches", scoped, true, a.createBatch},
 		{post, "/api/v3/batches/{batch}/items", scoped, true, a.streamBatchItems},
@@ -72,15 +85,43 @@ func (a *API) routes() []route {
 		{get, tokenPath + "/{waitpoint}", secret, false, a.getToken},
 		{post, tokenPath + "/{waitpoint}/complete", scoped, true, a.completeToken},
 		{post, tokenPath + "/{waitpoint}/callback/{hash}", anybody, false, a.callbackToken},
+	}
+}
 
+// projectRoutes are what runs are executed with: variables and deployments.
+func (a *API) projectRoutes() []route {
+	return []route{
 		{get, varPath, managing, false, a.listEnvVars},
 		{post, varPath, managing, false, a.createEnvVar},
 		{post, varPath + "/import", managing, false, a.importEnvVars},
 		{get, varPath + "/{name}", managing, false, a.getEnvVar},
 		{put, varPath + "/{name}", managing, false, a.updateEnvVar},
 		{post, varPath + "/{name}", managing, false, a.updateEnvVar},
-		{http.MethodDelete, varPath + "/{name}", managing, false, a.deleteEnvVar},
+		{del, varPath + "/{name}", managing, false, a.deleteEnvVar},
 		{post, "/api/v1/projects/{ref}/{env}/keys/rotate", personal, false, a.rotateKey},
+
+		{post, deploymentsPath, secret, false, a.initializeDeployment},
+		{get, deploymentsPath, scoped, true, a.listDeployments},
+		{get, deploymentsPath + "/latest", secret, false, a.latestDeployment},
+		{get, deploymentsPath + "/current", scoped, true, a.currentDeployment},
+		{get, deploymentPath, secret, false, a.getDeployment},
+		{get, deploymentPath + "/build-env-vars", secret, false, a.buildVariables},
+		{post, deploymentPath + "/background-workers", secret, false, a.registerDeploymentWorker},
+		{post, deploymentPath + "/progress", secret, false, a.progressDeployment},
+		{post, deploymentPath + "/fail", secret, false, a.failDeployment},
+		{post, deploymentPath + "/cancel", secret, false, a.cancelDeployment},
+		{post, deploymentPath + "/finalize", secret, false, a.finalizeDeployment},
+		{post, "/api/v2/deployments/{deployment}/finalize", secret, false, a.finalizeDeployment},
+		{post, "/api/v3/deployments/{deployment}/finalize", secret, false, a.streamFinalize},
+		{post, deploymentPath + "/promote", secret, false, a.promoteDeployment},
+		{get, "/api/v1/projects/{ref}/{env}/workers/{tag}", bootstrap, false, a.workerByTag},
+	}
+}
+
+// accessRoutes are large payloads, tokens, and what the CLI asks about its user.
+func (a *API) accessRoutes() []route {
+	return []route{
+		{get, "/openapi.json", anybody, true, a.openAPI},
 
 		{put, "/api/v2/packets/*", secret, false, a.putPacket},
 		{put, "/api/v1/packets/*", secret, false, a.putPacketV1},

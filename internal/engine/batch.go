@@ -138,7 +138,7 @@ func (w *work) addItems(env *tenant.Environment, b store.Batch, items []Item, se
 }
 
 // taskKey names triggers that resolve alike.
-type taskKey struct{ task, queue, version string }
+type taskKey struct{ task, queue, version, external string }
 
 func (w *work) addItem(env *tenant.Environment, b store.Batch, parent run.Run, item Item, runID string, settings map[taskKey]run.Create) error {
 	t := item.Trigger
@@ -150,7 +150,7 @@ func (w *work) addItem(env *tenant.Environment, b store.Batch, parent run.Run, i
 		w.write(func(tx *store.Tx) error { return tx.AddBatchItems(b.ID, []store.BatchItem{own}) })
 		return nil
 	}
-	key := taskKey{t.Task, t.Queue, t.Version}
+	key := taskKey{t.Task, t.Queue, t.Version, t.External}
 	c, ok := settings[key]
 	if !ok && item.Failed == nil {
 		var err error
@@ -180,7 +180,7 @@ func (w *work) addItem(env *tenant.Environment, b store.Batch, parent run.Run, i
 func (w *work) createItem(env *tenant.Environment, c run.Create, t Trigger) error {
 	d := run.Definition{Payload: t.Payload, Metadata: t.Metadata, Seed: t.Metadata, Tags: t.Tags, Test: t.Test,
 		Key: t.Key.stored(w.now), Extra: t.Extra}
-	d.Extra.KeyOptions, d.Extra.PriorityMS = t.Key.Options, t.PriorityMS
+	d.Extra.KeyOptions, d.Extra.PriorityMS, d.Extra.ExternalDeployment = t.Key.Options, t.PriorityMS, t.External
 	r, err := w.create(env, c, d)
 	if err == nil && t.Debounce != nil {
 		w.leadTo(env, t, r.ID)

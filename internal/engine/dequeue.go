@@ -28,13 +28,14 @@ const (
 	maxRounds = 4   // times slots are dealt again because a lane held fewer runs than it was dealt
 )
 
-// Dequeue hands out up to n runs of an environment that may go now, to the worker
-// with the given id; "" or an unknown id means the newest.
+// Dequeue hands out up to n runs of an environment that may go now. Those of no
+// version go to its current worker; in a development environment to the worker with
+// the given id, which is whose process asks, unless it is "" or unknown.
 func (e *Engine) Dequeue(ctx context.Context, env *tenant.Environment, workerID string, n int) ([]Delivery, error) {
 	var out []Delivery
 	err := e.update(ctx, func(w *work) error {
 		out = nil
-		worker, err := e.consumer(w.tx, env.ID, workerID)
+		worker, err := e.consumer(w.tx, env, workerID)
 		if isNotFound(err) {
 			return nil // nobody could run anything
 		}
@@ -77,13 +78,13 @@ func (e *Engine) AwaitDequeue(ctx context.Context, env *tenant.Environment, work
 	}
 }
 
-func (e *Engine) consumer(tx *store.Tx, envID, workerID string) (*deploy.Worker, error) {
-	if workerID != "" {
-		if w, err := e.worker(tx, envID, workerID); !isNotFound(err) {
+func (e *Engine) consumer(tx *store.Tx, env *tenant.Environment, workerID string) (*deploy.Worker, error) {
+	if workerID != "" && env.Type == tenant.Development {
+		if w, err := e.worker(tx, env.ID, workerID); !isNotFound(err) {
 			return w, err
 		}
 	}
-	return e.newest(tx, envID)
+	return e.current(tx, env)
 }
 
 // resume gives slots back to the runs of an environment that wait for one.
@@ -285,7 +286,7 @@ func (d *dealer) command(r run.Run) (run.Dequeue, *deploy.Worker, error) {
 	if task == nil {
 		return run.Dequeue{Missing: "TASK_NOT_IN_LATEST"}, nil, nil
 	}
-	if !deploy.Implicit(r.Lane.Queue) {
+	if !hasQueue(worker, r) {
 		known, err := d.w.tx.HasQueue(d.env.ID, r.Lane.Queue)
 		if err != nil {
 			return run.Dequeue{}, nil, err

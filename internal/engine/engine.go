@@ -170,11 +170,11 @@ func (e *Engine) queueID(tx *store.Tx, envID, name string) (string, error) {
 	return queueID, nil
 }
 
-// newest is the worker that runs without a version of their own go to.
-func (e *Engine) newest(tx *store.Tx, envID string) (*deploy.Worker, error) {
-	workerID, err := tx.NewestWorkerID(envID)
+// current is the worker that runs without a version of their own go to.
+func (e *Engine) current(tx *store.Tx, env *tenant.Environment) (*deploy.Worker, error) {
+	workerID, err := tx.CurrentWorkerID(env)
 	if err != nil {
 		return nil, err
 	}
-	return e.worker(tx, envID, workerID)
+	return e.worker(tx, env.ID, workerID)
 }

@@ -145,6 +145,16 @@ func (tx *Tx) HasQueue(envID, name string) (bool, error) {
 // DeclareQueues makes the queues of a new worker known. A limit in code changes
 // the base only; an override stays in force.
 func (tx *Tx) DeclareQueues(envID string, queues []deploy.Queue, now time.Time) error {
+	return tx.addQueues(envID, queues, now, `DO UPDATE SET base_limit = excluded.base_limit`)
+}
+
+// AddQueues makes those queues known that nobody knows yet, for a version that is not
+// to change anything for others.
+func (tx *Tx) AddQueues(envID string, queues []deploy.Queue, now time.Time) error {
+	return tx.addQueues(envID, queues, now, `DO NOTHING`)
+}
+
+func (tx *Tx) addQueues(envID string, queues []deploy.Queue, now time.Time, known string) error {
 	args := make([]any, 0, 7*len(queues))
 	for _, q := range queues {
 		kind := "custom"
@@ -158,7 +168,7 @@ func (tx *Tx) DeclareQueues(envID string, queues []deploy.Queue, now time.Time) 
 		args = append(args, id.New(now), envID, q.Name, kind, limit, 0, now.UnixMicro())
 	}
 	_, err := tx.InsertRows(`INSERT INTO queue (id, env_id, name, kind, base_limit, paused, created_at) VALUES {{values}}
-		ON CONFLICT (env_id, name) DO UPDATE SET base_limit = excluded.base_limit`, 7, args)
+		ON CONFLICT (env_id, name) `+known, 7, args)
 	return err
 }
 

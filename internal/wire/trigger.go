@@ -121,6 +121,7 @@ type Trigger struct {
 	PriorityMS     int64
 	Region         string
 	Version        string
+	External       string // the deployment it belongs to, by its external id
 	Debounce       *Debounce
 	ParentID       string // internal id
 	ResumeParent   bool
@@ -162,7 +163,7 @@ func (b *TriggerBody) Trigger(now time.Time) (Trigger, error) {
 		Payload: b.payload, Context: b.context, Queue: b.queue, ConcurrencyKey: b.concurrencyKey,
 		DelayUntil: until, TTL: b.ttl, TTLText: b.ttlText, Tags: filled(b.tags), Test: b.test, Key: b.key,
 		Machine: b.machine, MaxAttempts: b.maxAttempts, MaxDuration: b.maxDuration, PriorityMS: b.priorityMS,
-		Region: b.region, Version: b.version, Debounce: debounce,
+		Region: b.region, Version: b.version, External: b.external, Debounce: debounce,
 		ParentID: ParentID(b.parentRun), ResumeParent: b.resumeParent,
 	}
 	if b.metadata != "" {
