@@ -31,6 +31,7 @@ var (
 const (
 	runPath   = "/api/v1/runs/{run}"
 	tokenPath = "/api/v1/waitpoints/tokens"
+	queuePath = "/api/v1/queues/{queue}"
 )
 
 // routes is the whole surface.
@@ -64,6 +65,12 @@ func (a *API) routes() []route {
 		{get, tokenPath + "/{waitpoint}", secret, false, a.getToken},
 		{post, tokenPath + "/{waitpoint}/complete", scoped, true, a.completeToken},
 		{post, tokenPath + "/{waitpoint}/callback/{hash}", anybody, false, a.callbackToken},
+
+		{get, "/api/v1/queues", secret, false, a.listQueues},
+		{get, queuePath, scoped, true, a.getQueue},
+		{post, queuePath + "/pause", secret, false, a.pauseQueue},
+		{post, queuePath + "/concurrency/override", secret, false, a.overrideQueue},
+		{post, queuePath + "/concurrency/reset", secret, false, a.resetQueue},
 
 		{put, "/api/v2/packets/*", secret, false, a.putPacket},
 		{put, "/api/v1/packets/*", secret, false, a.putPacketV1},
