@@ -21,7 +21,7 @@ describe("queues", concurrently, () => {
     const page = await queues.list({ page: 2, perPage: 5 });
     assert.deepEqual(page.data.map((queue) => queue.name), names.slice(5, 10));
     assert.deepEqual(page.pagination, { currentPage: 2, totalPages: Math.ceil(names.length / 5), count: names.length });
-    await assert.rejects(queues.list({ page: 0 }), refused(400, /Query Error/));
+    await assert.rejects(queues.list({ perPage: -1 }), refused(400, /Query Error/));
   });
 
   it("finds one by id, by task and by a name with a slash", async () => {
