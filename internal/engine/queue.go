@@ -76,3 +76,37 @@ func (e *Engine) setQueue(ctx context.Context, env *tenant.Environment, ref stor
 		return change(w, q, limit)
 	})
 }
+
+// room refuses to trigger a task for a queue in which as many runs wait as may. Two
+// transactions at the same moment do not see each other's runs, so that a queue may
+// come to hold a few more.
+func (w *work) room(env *tenant.Environment, queue, task string) error {
+	most := w.e.opt.MaxQueue.Deployed
+	if env.Type == tenant.Development {
+		most = w.e.opt.MaxQueue.Dev
+	}
+	if most == 0 {
+		return nil
+	}
+	key := env.ID + " " + queue
+	waiting, ok := w.waiting[key]
+	if !ok {
+		var err error
+		if waiting, err = w.tx.Waiting(env.ID, queue, most); err != nil {
+			return err
+		}
+		if w.waiting == nil {
+			w.waiting = map[string]int{}
+		}
+		w.waiting[key] = waiting
+	}
+	for i := range w.created {
+		if r := &w.created[i].Run; r.Exec == run.Queued && r.Lane.Queue == queue && r.EnvID == env.ID {
+			waiting++
+		}
+	}
+	if waiting < most {
+		return nil
+	}
+	return fault.Newf(fault.Invalid, "Cannot trigger %s as the queue size limit for this environment has been reached. The maximum size is %d", task, most)
+}

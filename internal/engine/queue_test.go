@@ -267,3 +267,50 @@ func TestLimitsHoldWhileTheyChange(t *testing.T) {
 		}
 	})
 }
+
+// TestQueueSize: a queue that is full takes no more, whatever the key; what executes
+// does not count, and other queues and environments have room of their own.
+func TestQueueSize(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, r *rig) {
+		second := *r
+		second.start(t, engine.Options{MaxQueue: engine.QueueSizes{Dev: 1, Deployed: 2}})
+		trigger := func(key string) error {
+			_, err := second.Trigger(r.ctx, r.env, engine.Trigger{Task: "hello", ConcurrencyKey: key})
+			return err
+		}
+		full := func(name string, err error) {
+			t.Helper()
+			want := "Cannot trigger hello as the queue size limit for this environment has been reached. The maximum size is 2"
+			if !fault.Is(err, fault.Invalid) || err.Error() != want {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		r.ok(trigger(""))
+		r.begin()
+		r.ok(trigger(""))
+		r.ok(trigger("a"))
+		full("a third", trigger(""))
+		full("with another key", trigger("b"))
+		must(second.Trigger(r.ctx, r.env, engine.Trigger{Task: "child"}))(t)
+
+		b, _, err := second.CreateBatch(r.ctx, r.env, engine.NewBatch{RunCount: 3})
+		r.ok(err)
+		var items []engine.Item
+		for i := range 3 {
+			items = append(items, engine.Item{Index: i, Trigger: engine.Trigger{Task: "child"}})
+		}
+		must(second.AddItems(r.ctx, r.env, b.ID, items))(t)
+		got := map[run.Status]int{}
+		r.ok(r.st.View(r.ctx, func(tx *store.Tx) error {
+			list, err := tx.ListRuns(store.RunFilter{Envs: []string{r.env.ID}, BatchID: b.ID}, store.Page{Size: 10})
+			for _, d := range list.Items {
+				got[d.Status]++
+			}
+			return err
+		}))
+		if d := cmp.Diff(map[run.Status]int{run.StatusPending: 1, run.StatusSystemFailure: 2}, got); d != "" {
+			t.Errorf("the items of a batch: %s", d)
+		}
+	})
+}

@@ -91,6 +91,14 @@ func (tx *Tx) ListQueues(envID string, leave int64, n int) (list []Queue, total 
 	return list, total, rows.Err()
 }
 
+// Waiting counts the runs that stand in a queue, up to most.
+func (tx *Tx) Waiting(envID, name string, most int) (n int, err error) {
+	err = tx.QueryRow(`SELECT (SELECT count(*) FROM (SELECT 1 FROM run WHERE env_id = $1 AND queued > 0 AND queued = 1 AND lane = $2 LIMIT $5) a)
+		+ (SELECT count(*) FROM (SELECT 1 FROM run WHERE env_id = $1 AND queued > 0 AND queued = 1 AND lane > $3 AND lane < $4 LIMIT $5) b)`,
+		envID, name, name+":", name+";", most).Scan(&n)
+	return min(n, most), err
+}
+
 // SetQueuePaused pauses or resumes a queue.
 func (tx *Tx) SetQueuePaused(queueID string, paused bool) error {
 	_, err := tx.Exec(`UPDATE queue SET paused = $1 WHERE id = $2`, flag(paused), queueID)
