@@ -65,6 +65,12 @@ var calls = map[string]call{
 	"POST " + tokenPath + "/{waitpoint}/complete":        {summary: "Complete a waitpoint token", body: jsonBody},
 	"POST " + tokenPath + "/{waitpoint}/callback/{hash}": {summary: "Complete a waitpoint token by its callback URL", body: jsonBody},
 
+	"GET /api/v1/queues":                          {summary: "List queues", query: []string{"page", "perPage"}},
+	"GET " + queuePath:                            {summary: "Read a queue", query: []string{"type"}},
+	"POST " + queuePath + "/pause":                {summary: "Pause or resume a queue", body: jsonBody},
+	"POST " + queuePath + "/concurrency/override": {summary: "Replace the concurrency limit of a queue", body: jsonBody},
+	"POST " + queuePath + "/concurrency/reset":    {summary: "Give a queue its own concurrency limit back", body: jsonBody},
+
 	"GET " + varPath:                                {summary: "List environment variables"},
 	"POST " + varPath:                               {summary: "Set an environment variable", body: jsonBody},
 	"POST " + varPath + "/import":                   {summary: "Set many environment variables", body: jsonBody},

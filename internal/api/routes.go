@@ -37,6 +37,7 @@ const (
 	runPath   = "/api/v1/runs/{run}"
 	tokenPath = "/api/v1/waitpoints/tokens"
 	varPath   = "/api/v1/projects/{ref}/envvars/{env}"
+	queuePath = "/api/v1/queues/{queue}"
 
 	deploymentsPath = "/api/v1/deployments"
 	deploymentPath  = deploymentsPath + "/{deployment}"
@@ -88,9 +89,15 @@ func (a *API) runRoutes() []route {
 	}
 }
 
-// projectRoutes are what runs are executed with: variables and deployments.
+// projectRoutes are what runs are executed with: queues, variables and deployments.
 func (a *API) projectRoutes() []route {
 	return []route{
+		{get, "/api/v1/queues", secret, false, a.listQueues},
+		{get, queuePath, scoped, true, a.getQueue},
+		{post, queuePath + "/pause", secret, false, a.pauseQueue},
+		{post, queuePath + "/concurrency/override", secret, false, a.overrideQueue},
+		{post, queuePath + "/concurrency/reset", secret, false, a.resetQueue},
+
 		{get, varPath, managing, false, a.listEnvVars},
 		{post, varPath, managing, false, a.createEnvVar},
 		{post, varPath + "/import", managing, false, a.importEnvVars},

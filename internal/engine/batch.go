@@ -162,6 +162,13 @@ func (w *work) addItem(env *tenant.Environment, b store.Batch, parent run.Run, i
 			settings[key] = c
 		}
 	}
+	if item.Failed == nil {
+		if err := w.room(env, c.Run.Lane.Queue, t.Task); refusal(err) {
+			item.Failed = untriggered(err)
+		} else if err != nil {
+			return err
+		}
+	}
 	c.Run.EnvID, c.Run.Task, c.Failed = env.ID, t.Task, item.Failed
 	c.Run.DelayUntil, c.PriorityMS = t.DelayUntil, t.PriorityMS
 	c.Run.MaxAttempts, c.Run.MaxDuration, c.Run.Machine, c.Run.Lane.Key = t.MaxAttempts, t.MaxDuration, t.Machine, t.ConcurrencyKey

@@ -212,17 +212,21 @@ func (d *dealer) loads(line store.Line) ([]queue.Load, error) {
 	for i, h := range heads {
 		names[i] = run.ParseLane(h.Lane).Queue
 	}
-	limits, err := d.w.tx.QueueLimits(d.env.ID, names)
+	settings, err := d.w.tx.QueueSettings(d.env.ID, names)
 	if err != nil {
 		return nil, err
 	}
 	loads := make([]queue.Load, len(heads))
 	for i, h := range heads {
-		limit, declared := limits[names[i]]
-		if !declared {
-			limit = queue.Unlimited
+		s := settings[names[i]]
+		limit := d.limit
+		if l := s.Limit(d.limit); l != nil {
+			limit = *l
 		}
-		loads[i] = queue.Load{Lane: h.Lane, Oldest: time.UnixMilli(h.Score), Running: d.running[h.Lane], Limit: min(limit, d.limit)}
+		if s.Paused && line == store.ForWorker { // what is alive goes on
+			limit = 0
+		}
+		loads[i] = queue.Load{Lane: h.Lane, Oldest: time.UnixMilli(h.Score), Running: d.running[h.Lane], Limit: limit}
 	}
 	return loads, nil
 }

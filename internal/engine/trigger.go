@@ -202,6 +202,9 @@ func (w *work) newRun(env *tenant.Environment, t Trigger, parent run.Run) (run.R
 	if err != nil {
 		return run.Run{}, err
 	}
+	if err := w.room(env, c.Run.Lane.Queue, t.Task); err != nil {
+		return run.Run{}, err
+	}
 	c.Run.ID = id.New(w.now)
 	w.family(&c, t, parent)
 	d := run.Definition{

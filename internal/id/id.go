@@ -18,6 +18,7 @@ const (
 	Waitpoint = "waitpoint"
 	Batch     = "batch"
 	Worker    = "worker"
+	Queue     = "queue"
 
 	Deployment = "deployment" // upstream's are random; these sort by time, which lists need
 )
