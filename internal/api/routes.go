@@ -38,6 +38,9 @@ func (a *API) routes() []route {
 	const get, post, put = http.MethodGet, http.MethodPost, http.MethodPut
 	return []route{
 		{post, "/api/v1/tasks/{task}/trigger", scoped, true, a.trigger},
+		{post, "/api/v1/tasks/batch", scoped, true, a.batchTasksV1},
+		{post, "/api/v2/tasks/batch", scoped, true, a.batchTasks},
+		{post, "/api/v1/tasks/{task}/batch", scoped, true, a.batchTask},
 		{post, "/api/v3/batches", scoped, true, a.createBatch},
 		{post, "/api/v3/batches/{batch}/items", scoped, true, a.streamBatchItems},
 		{get, "/api/v3/batches/{batch}/items", anybody, true, a.streamItemsGet},
