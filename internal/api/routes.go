@@ -59,6 +59,9 @@ func (a *API) routes() []route {
 		{post, runPath + "/tags", secret, false, a.addTags},
 		{get, runPath + "/metadata", secret, false, a.getMetadata},
 		{put, runPath + "/metadata", secret, false, a.putMetadata},
+		{get, runPath + "/trace", scoped, true, a.runTrace},
+		{get, runPath + "/spans/{span}", scoped, true, a.runSpan},
+		{get, runPath + "/events", scoped, true, a.runEvents},
 		{get, runPath + "/packets/{kind}", scoped, true, a.runPacket},
 		{post, "/api/v1/idempotencyKeys/{key}/reset", scoped, true, a.resetKey},
 
