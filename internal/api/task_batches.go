@@ -51,19 +51,19 @@ func (a *API) batchTasksV1(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return unrepeatable(r, err)
 	}
-	friendly := id.Friendly(id.Batch, c.batch.ID)
 	if r.Header.Get(sdkHeader) == "" {
-		return rest.JSON(w, http.StatusOK, wire.TriggeredBatch{
-			ID: friendly, BatchID: friendly, IsCached: c.cached, IdempotencyKey: c.batch.Key.Key, Runs: c.runs(),
-		})
+		return rest.JSON(w, http.StatusOK, answerBatch(c, c.runs()))
 	}
 	members, err := a.batchMembers(r, c)
 	if err != nil {
 		return unrepeatable(r, err)
 	}
-	return rest.JSON(w, http.StatusAccepted, wire.OldTriggeredBatch{
-		ID: friendly, BatchID: friendly, IsCached: c.cached, IdempotencyKey: c.batch.Key.Key, Runs: members,
-	})
+	return rest.JSON(w, http.StatusAccepted, answerBatch(c, members))
+}
+
+func answerBatch[M string | wire.BatchMember](c triggeredBatch, runs []M) wire.TriggeredBatch[M] {
+	friendly := id.Friendly(id.Batch, c.batch.ID)
+	return wire.TriggeredBatch[M]{ID: friendly, BatchID: friendly, IsCached: c.cached, IdempotencyKey: c.batch.Key.Key, Runs: runs}
 }
 
 // sdkHeader is the version of the SDK that sends a request.

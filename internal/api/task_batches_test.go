@@ -288,3 +288,46 @@ func TestWholeBatchThatIsWaitedFor(t *testing.T) {
 		}
 	})
 }
+
+// TestWholeBatchRace: of calls with one key at the same time, one makes the batch.
+func TestWholeBatchRace(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, s *site) {
+		keyed := headers(s.Client, "Idempotency-Key", "k")
+		found := make(chan string, 8)
+		for range cap(found) {
+			go func() {
+				got := keyed.Call(t, "POST", batchV1, whole(`{"task":"my-task","options":{"idempotencyKey":"item"}}`, `{"task":"my-task","options":{"idempotencyKey":"item"}}`))
+				found <- fmt.Sprint(got.Status, " ", strings.ReplaceAll(string(got.Body), `"isCached":true`, `"isCached":false`))
+			}()
+		}
+		first := <-found
+		for range cap(found) - 1 {
+			if other := <-found; other != first || !strings.HasPrefix(first, "200 ") {
+				t.Errorf("%s, and %s", other, first)
+			}
+		}
+		if runs := s.list(s.Client, "/api/v1/runs").ids(); len(runs) != 1 {
+			t.Errorf("%d runs of one key", len(runs))
+		}
+	})
+}
+
+// TestUnrepeatableBatch: after trouble of the server's, a client that sends no key is
+// told not to try again, as it might trigger everything twice.
+func TestUnrepeatableBatch(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	if err := s.store.Update(t.Context(), func(tx *store.Tx) error {
+		_, err := tx.Exec("ALTER TABLE batch RENAME TO lost")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for header, want := range map[string]string{"X-Other": "false", "Idempotency-Key": "", "X-Trigger-Request-Idempotency-Key": ""} {
+		got := headers(s.Client, header, "k").Call(t, "POST", batchV1, plain(1))
+		if got.Status != 500 || got.Header.Get("X-Should-Retry") != want {
+			t.Errorf("%s: %d, x-should-retry %q", header, got.Status, got.Header.Get("X-Should-Retry"))
+		}
+	}
+}

@@ -71,16 +71,12 @@ func (t *traced) read(tx *store.Tx, root store.Detail, alone bool) error {
 			return nil
 		}
 		room := maxTraced - len(t.runs)
-		if level, err = tx.Offspring(ids, room+1); err != nil {
+		if level, err = tx.Offspring(ids, t.traceID, room+1); err != nil {
 			return err
 		}
 		if len(level) > room {
 			t.truncated, level = true, level[:room]
 		}
-		level = slices.DeleteFunc(level, func(d store.Detail) bool {
-			traceID, _, _ := traceOf(d)
-			return traceID != t.traceID
-		})
 	}
 	return nil
 }
@@ -144,8 +140,11 @@ type treeData struct {
 func (a *API) runTrace(w http.ResponseWriter, r *http.Request) error {
 	q := newQuery(r)
 	paged := q.values.Has("page[size]")
-	page := q.tracePage()
-	if err := rest.QueryError(q.problems); paged && err != nil {
+	var page tracePaging
+	if paged {
+		page = q.tracePage()
+	}
+	if err := rest.QueryError(q.problems); err != nil {
 		return err
 	}
 	t, err := a.readTrace(r, false)
@@ -397,7 +396,7 @@ func (a *API) runSpan(w http.ResponseWriter, r *http.Request) error {
 func (a *API) triggeredIn(r *http.Request, t *traced, s telemetry.Span) ([]triggeredRun, error) {
 	var children []store.Detail
 	err := a.store.View(r.Context(), func(tx *store.Tx) (err error) {
-		children, err = tx.Offspring([]string{s.RunID}, maxChildren)
+		children, err = tx.Offspring([]string{s.RunID}, "", maxChildren)
 		return err
 	})
 	of := slices.IndexFunc(t.family, func(h telemetry.History) bool { return h.Run.ID == s.RunID })

@@ -11,12 +11,17 @@ import (
 var tracedColumns = outcomeColumns + strings.TrimPrefix(summaryColumns, strings.Replace(runColumns, "output, output_type, error", "NULL, NULL, NULL", 1))
 
 // Offspring reads up to n direct children of some runs, oldest first, without their
-// payloads and outputs.
-func (tx *Tx) Offspring(parents []string, n int) ([]Detail, error) {
+// payloads and outputs. With a trace id, 32 hexadecimal digits, it is those of that trace.
+func (tx *Tx) Offspring(parents []string, traceID string, n int) ([]Detail, error) {
 	if len(parents) == 0 {
 		return nil, nil
 	}
-	return tx.queryDetails(`SELECT `+tracedColumns+` FROM run WHERE parent_id {{in $1}} ORDER BY id LIMIT $2`, sqldb.List(parents), n)
+	query := `SELECT ` + tracedColumns + ` FROM run WHERE parent_id {{in $1}} AND COALESCE(extra, '') LIKE $2 ORDER BY id LIMIT $3`
+	trace := "%"
+	if traceID != "" {
+		trace = `%"traceparent":"00-` + traceID + `-%`
+	}
+	return tx.queryDetails(query, sqldb.List(parents), trace, n)
 }
 
 // Bounds reads the snapshots of some runs, oldest first, but for the waits in between:

@@ -67,25 +67,17 @@ func (f form) items(key string, v []byte, named bool) (out []Item, size int) {
 	return out, size
 }
 
-// TriggeredBatch answers a batch that came in one piece, in the words of the document.
-type TriggeredBatch struct {
+// TriggeredBatch answers a batch that came in one piece: with the ids of its runs, as the
+// document has it, or for SDKs before the batches of two phases with more of each.
+type TriggeredBatch[Member string | BatchMember] struct {
 	ID             string   `json:"id"`
 	BatchID        string   `json:"batchId"`
 	IsCached       bool     `json:"isCached"`
 	IdempotencyKey string   `json:"idempotencyKey,omitempty"`
-	Runs           []string `json:"runs"`
+	Runs           []Member `json:"runs"`
 }
 
-// OldTriggeredBatch is the same in the words of SDKs before the batches of two phases.
-type OldTriggeredBatch struct {
-	ID             string        `json:"id"`
-	BatchID        string        `json:"batchId"`
-	IsCached       bool          `json:"isCached"`
-	IdempotencyKey string        `json:"idempotencyKey,omitempty"`
-	Runs           []BatchMember `json:"runs"`
-}
-
-// BatchMember is a run of an OldTriggeredBatch.
+// BatchMember is a run of a TriggeredBatch.
 type BatchMember struct {
 	ID             string `json:"id"`
 	TaskIdentifier string `json:"taskIdentifier"`
