@@ -39,6 +39,9 @@ var calls = map[string]call{
 	"GET /openapi.json": {summary: "This description"},
 
 	"POST /api/v1/tasks/{task}/trigger":        {summary: "Trigger a task", body: jsonBody},
+	"POST /api/v1/tasks/batch":                 {summary: "Trigger a batch in one piece", body: jsonBody},
+	"POST /api/v2/tasks/batch":                 {summary: "Trigger a batch in one piece", body: jsonBody, status: http.StatusAccepted},
+	"POST /api/v1/tasks/{task}/batch":          {summary: "Trigger a batch of one task", body: jsonBody},
 	"POST /api/v3/batches":                     {summary: "Create a batch, whose items are sent next", body: jsonBody, status: http.StatusAccepted},
 	"POST /api/v3/batches/{batch}/items":       {summary: "Send the items of a batch, one JSON object a line", body: ndjsonBody},
 	"GET /api/v3/batches/{batch}/items":        {summary: "Refused: items are sent by POST", status: http.StatusMethodNotAllowed},
@@ -56,6 +59,9 @@ var calls = map[string]call{
 	"POST " + runPath + "/tags":                {summary: "Add tags to a run", body: jsonBody},
 	"GET " + runPath + "/metadata":             {summary: "Read the metadata of a run"},
 	"PUT " + runPath + "/metadata":             {summary: "Change the metadata of a run and its family", body: jsonBody},
+	"GET " + runPath + "/trace":                {summary: "Read the trace of a run", query: []string{"page[size]", "page[after]"}},
+	"GET " + runPath + "/spans/{span}":         {summary: "Read a span of a run's trace"},
+	"GET " + runPath + "/events":               {summary: "Read the events of a run"},
 	"GET " + runPath + "/packets/{kind}":       {summary: "Get a URL for a run's large payload or output"},
 	"POST /api/v1/idempotencyKeys/{key}/reset": {summary: "Let the next trigger with a key make a new run", body: jsonBody},
 

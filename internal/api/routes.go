@@ -60,6 +60,9 @@ func (a *API) routes() []route {
 func (a *API) runRoutes() []route {
 	return []route{
 		{post, "/api/v1/tasks/{task}/trigger", scoped, true, a.trigger},
+		{post, "/api/v1/tasks/batch", scoped, true, a.batchTasksV1},
+		{post, "/api/v2/tasks/batch", scoped, true, a.batchTasks},
+		{post, "/api/v1/tasks/{task}/batch", scoped, true, a.batchTask},
 		{post, "/api/v3/batches", scoped, true, a.createBatch},
 		{post, "/api/v3/batches/{batch}/items", scoped, true, a.streamBatchItems},
 		{get, "/api/v3/batches/{batch}/items", anybody, true, a.streamItemsGet},
@@ -78,6 +81,9 @@ func (a *API) runRoutes() []route {
 		{post, runPath + "/tags", secret, false, a.addTags},
 		{get, runPath + "/metadata", secret, false, a.getMetadata},
 		{put, runPath + "/metadata", secret, false, a.putMetadata},
+		{get, runPath + "/trace", scoped, true, a.runTrace},
+		{get, runPath + "/spans/{span}", scoped, true, a.runSpan},
+		{get, runPath + "/events", scoped, true, a.runEvents},
 		{get, runPath + "/packets/{kind}", scoped, true, a.runPacket},
 		{post, "/api/v1/idempotencyKeys/{key}/reset", scoped, true, a.resetKey},
 

@@ -101,6 +101,9 @@ func (f form) document(key string, v []byte, mediaType string) string {
 	return string(text)
 }
 
+// Key is the idempotency key that the options name.
+func (b *TriggerBody) Key() string { return b.key.Text }
+
 // Trigger is what a client wants to be triggered. Its fields mean what those of
 // engine.Trigger of the same name do.
 type Trigger struct {
