@@ -208,7 +208,7 @@ func (a *API) batchMembers(r *http.Request, c triggeredBatch) ([]wire.BatchMembe
 			continue
 		}
 		m := wire.BatchMember{ID: id.Friendly(id.Run, i.RunID), TaskIdentifier: i.Task, IsCached: c.cached || !i.Own, IdempotencyKey: stored[i.RunID].Key.Key}
-		if !c.cached {
+		if !c.cached && i.Index < len(c.keys) { // the same call again may have brought less
 			m.IdempotencyKey = c.keys[i.Index]
 		}
 		out = append(out, m)

@@ -99,11 +99,16 @@ func TestWholeBatchKeys(t *testing.T) {
 		}
 		old := headers(s.Client, "Idempotency-Key", batchV1, "Trigger-Version", "3.3.0")
 		first := batchID(t, old.Call(t, "POST", batchV1, plain(1)))
-		runs := s.runsOf(first)
+		keyedBatch, runs := first, s.runsOf(first)
 		expect(t, "old SDK", old.Call(t, "POST", batchV1, plain(1)), 202, `{"id":"`+first+`","batchId":"`+first+`","isCached":true,"idempotencyKey":"`+batchV1+`","runs":[
 			{"id":"`+runs[0]+`","taskIdentifier":"my-task","isCached":true},{"id":"`+runs[1]+`","taskIdentifier":"my-task","isCached":true}]}`)
+		twice := headers(s.Client, "X-Trigger-Request-Idempotency-Key", "less", "Trigger-Version", "3.3.0")
+		first = batchID(t, twice.Call(t, "POST", batchV1, plain(2)))
+		if again := batchID(t, twice.Call(t, "POST", batchV1, plain(1))); again != first {
+			t.Errorf("the same call with less: %s, not %s", again, first)
+		}
 		elsewhere := servertest.Client{URL: s.URL, Key: s.keys.SecretKeys.Prod}
-		if got := batchID(t, headers(elsewhere, "Idempotency-Key", batchV1).Call(t, "POST", batchV1, plain(1))); got == first {
+		if got := batchID(t, headers(elsewhere, "Idempotency-Key", batchV1).Call(t, "POST", batchV1, plain(1))); got == keyedBatch {
 			t.Error("a key led to the batch of another environment")
 		}
 		brief := headers(s.Client, "Idempotency-Key", "brief", "Idempotency-Key-Ttl", "1s")

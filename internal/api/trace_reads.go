@@ -97,8 +97,8 @@ func history(d store.Detail, steps []store.Snapshot) telemetry.History {
 	return h
 }
 
-// level is that of all spans of runs and attempts; the levels above are for logs.
-const level = "TRACE"
+// spanLevel is that of all spans of runs and attempts; the levels above are for logs.
+const spanLevel = "TRACE"
 
 // spanState is what every answer that shows a span says of it.
 type spanState struct {
@@ -110,7 +110,7 @@ type spanState struct {
 }
 
 func stateOf(s telemetry.Span) spanState {
-	return spanState{s.Message, s.Failed, s.Partial(), s.Cancelled, level}
+	return spanState{s.Message, s.Failed, s.Partial(), s.Cancelled, spanLevel}
 }
 
 // treeSpan is a span with those below it.
