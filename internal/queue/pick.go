@@ -11,11 +11,8 @@ type Load struct {
 	Lane    string
 	Oldest  time.Time // when its first run began to wait
 	Running int       // slots it holds
-	Limit   int       // slots it may hold; see Unlimited
+	Limit   int       // slots it may hold
 }
-
-// Unlimited is the limit of a queue that declares none; the environment's still holds.
-const Unlimited = math.MaxInt32
 
 // Grant lets a lane start up to N runs.
 type Grant struct {

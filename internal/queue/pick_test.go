@@ -25,7 +25,7 @@ func TestPick(t *testing.T) {
 	}{
 		{"nothing waits", nil, 5, nil},
 		{"nothing is free", []queue.Load{{Lane: "a", Oldest: old, Limit: 1}}, 0, nil},
-		{"one lane takes all", []queue.Load{{Lane: "a", Oldest: old, Limit: queue.Unlimited}}, 5, []queue.Grant{{Lane: "a", N: 5}}},
+		{"one lane takes all", []queue.Load{{Lane: "a", Oldest: old, Limit: 100}}, 5, []queue.Grant{{Lane: "a", N: 5}}},
 		{"up to its limit", []queue.Load{{Lane: "a", Oldest: old, Running: 2, Limit: 3}}, 5, []queue.Grant{{Lane: "a", N: 1}}},
 		{"a full lane gets nothing", []queue.Load{{Lane: "a", Oldest: old, Running: 3, Limit: 3}}, 5, nil},
 		{"a paused lane gets nothing", []queue.Load{{Lane: "a", Oldest: old}}, 5, nil},
