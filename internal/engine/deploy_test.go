@@ -194,6 +194,32 @@ func TestExternalDeployment(t *testing.T) {
 	})
 }
 
+// TestExternalDeploymentOfItems has a batch whose items belong to different deployments.
+func TestExternalDeploymentOfItems(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, r *rig) {
+		there := r.deploy("there", true, "hello")
+		b, _, err := r.CreateBatch(r.ctx, r.env, engine.NewBatch{RunCount: 3})
+		r.ok(err)
+		var items []engine.Item
+		for i, external := range []string{"there", "", "not yet"} {
+			items = append(items, engine.Item{Index: i, Trigger: engine.Trigger{Task: "hello", External: external}})
+		}
+		must(r.AddItems(r.ctx, r.env, b.ID, items))(t)
+		var members []store.BatchItem
+		r.ok(r.st.View(r.ctx, func(tx *store.Tx) (err error) { members, err = tx.BatchItems(b.ID); return err }))
+		type fate struct {
+			version string
+			exec    run.Exec
+		}
+		for i, want := range []fate{{there.Version, run.Queued}, {"", run.Queued}, {"", run.Created}} {
+			if got := r.get(members[i].RunID); (fate{got.Version, got.Exec}) != want {
+				t.Errorf("item %d is %s of version %q, want %v", i, got.Exec, got.Version, want)
+			}
+		}
+	})
+}
+
 func TestExternalDeploymentNeverComes(t *testing.T) {
 	t.Parallel()
 	inBubble(t, tenant.Production, func(t *testing.T, r *rig) {

@@ -163,7 +163,7 @@ func (w *world) random(t *rapid.T) error {
 	seq := r.Seq - int64(rapid.SampledFrom([]int{0, 0, 0, 1, 2}).Draw(t, "behind"))
 	broken := &run.Error{Type: run.BuiltIn, Message: "boom"}
 	delay := time.Duration(rapid.IntRange(0, 60).Draw(t, "seconds")) * time.Second
-	if c := rapid.IntRange(0, 13).Draw(t, "command"); c < 3 {
+	if c := rapid.IntRange(0, 14).Draw(t, "command"); c < 3 {
 		return w.deal(rapid.IntRange(1, 5).Draw(t, "n"))
 	} else if c == 3 {
 		w.now = w.now.Add(delay * 2)
@@ -175,6 +175,7 @@ func (w *world) random(t *rapid.T) error {
 			run.Start{Seq: seq}, run.Start{Seq: seq}, run.Complete{Seq: seq},
 			run.Fail{Seq: seq, Err: broken, Retry: &run.Retry{Delay: delay}}, run.Fail{Seq: seq, Err: broken},
 			run.Cancel{Reason: "why not", Final: delay == 0}, run.Beat{Seq: seq}, run.Reschedule{Until: w.now.Add(delay)}, run.Requeue{},
+			run.Enqueue{WorkerID: "w1", Version: "v1"},
 		}[c-5])
 	}
 }
@@ -187,7 +188,8 @@ func (w *world) create(t *rapid.T) error {
 	if rapid.IntRange(0, 4).Draw(t, "delayed") == 0 {
 		r.DelayUntil = w.now.Add(time.Minute)
 	}
-	p, err := run.Decide(run.Run{}, run.Create{Run: r, PriorityMS: rapid.Int64Range(-5000, 5000).Draw(t, "priority")}, w.ctx())
+	p, err := run.Decide(run.Run{}, run.Create{Run: r, PriorityMS: rapid.Int64Range(-5000, 5000).Draw(t, "priority"),
+		External: rapid.IntRange(0, 9).Draw(t, "external") == 0}, w.ctx())
 	if err != nil {
 		return err
 	}
