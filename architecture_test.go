@@ -34,7 +34,7 @@ var layers = map[string]int{
 	"internal/sqldb": 0, "internal/sqldb/pgtest": 0,
 
 	"internal/tenant": pureLayer, "internal/run": pureLayer, "internal/queue": pureLayer,
-	"internal/deploy": pureLayer, "internal/wire": pureLayer, "internal/schedule": pureLayer,
+	"internal/deploy": pureLayer, "internal/wire": pureLayer, "internal/schedule": pureLayer, "internal/telemetry": pureLayer,
 	"internal/failure": pureLayer,
 
 	"internal/store": 2, "internal/blob": 2,
@@ -49,6 +49,7 @@ var layers = map[string]int{
 var siblings = map[string][]string{
 	"internal/rest": {"internal/fault"}, "internal/sockio": {"internal/fault"}, "internal/sqldb": {"internal/fault"},
 	"internal/failure":    {"internal/run", "internal/deploy"},                                                           // what failed, and in which version
+	"internal/telemetry":  {"internal/run"},                                                                              // its snapshots are told as spans
 	"internal/run":        {"internal/queue"},                                                                            // types only
 	"internal/wire":       {"internal/run", "internal/queue", "internal/tenant", "internal/deploy", "internal/schedule"}, // their JSON
 	"internal/servertest": {"internal/server"},                                                                           // boots it

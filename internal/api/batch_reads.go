@@ -13,20 +13,20 @@ import (
 	"sear/internal/wire"
 )
 
-// shownBatch is a batch as the API shows it. The document's older form names the
-// counts and errors at the top, the SDK reads them below processing; both are there.
+// shownBatch is a batch as the API shows it. The document names the counts and errors at
+// the top, the SDK reads errors below processing; both are there, each in its own words.
 type shownBatch struct {
-	ID                 string       `json:"id"`
-	Status             string       `json:"status"`
-	IdempotencyKey     string       `json:"idempotencyKey,omitempty"`
-	CreatedAt          string       `json:"createdAt"`
-	UpdatedAt          string       `json:"updatedAt"`
-	RunCount           int          `json:"runCount"`
-	Runs               []string     `json:"runs"`
-	SuccessfulRunCount *int         `json:"successfulRunCount,omitempty"` // once the batch is over
-	FailedRunCount     *int         `json:"failedRunCount,omitempty"`     // likewise
-	Errors             []batchError `json:"errors,omitempty"`
-	Processing         processing   `json:"processing"`
+	ID                 string        `json:"id"`
+	Status             string        `json:"status"`
+	IdempotencyKey     string        `json:"idempotencyKey,omitempty"`
+	CreatedAt          string        `json:"createdAt"`
+	UpdatedAt          string        `json:"updatedAt"`
+	RunCount           int           `json:"runCount"`
+	Runs               []string      `json:"runs"`
+	SuccessfulRunCount *int          `json:"successfulRunCount,omitempty"` // once the batch is over
+	FailedRunCount     *int          `json:"failedRunCount,omitempty"`     // likewise
+	Errors             []statedError `json:"errors,omitempty"`
+	Processing         processing    `json:"processing"`
 }
 
 // processing is how far the items of a batch have come to be runs.
@@ -41,6 +41,19 @@ type batchError struct {
 	TaskIdentifier string `json:"taskIdentifier"`
 	Error          string `json:"error"`
 	ErrorCode      string `json:"errorCode,omitempty"`
+}
+
+// statedError is a batchError in the words of the document, where the error is an object.
+type statedError struct {
+	Index          int          `json:"index"`
+	TaskIdentifier string       `json:"taskIdentifier"`
+	Error          errorMessage `json:"error"`
+	ErrorCode      string       `json:"errorCode,omitempty"`
+}
+
+// errorMessage is what an error says.
+type errorMessage struct {
+	Message string `json:"message"`
 }
 
 // batchContents is a batch with the runs that answer its items.
@@ -85,7 +98,7 @@ func (a *API) readBatch(r *http.Request, read readRuns) (b batchContents, err er
 // show is the batch in the API's words.
 func (b batchContents) show() shownBatch {
 	out := shownBatch{ID: id.Friendly(id.Batch, b.ID), IdempotencyKey: b.Key.Key,
-		CreatedAt: wire.ISO(b.CreatedAt), RunCount: b.RunCount, Runs: []string{}, Errors: b.errors(),
+		CreatedAt: wire.ISO(b.CreatedAt), RunCount: b.RunCount, Runs: []string{},
 		Processing: processing{CompletedAt: wire.ISO(b.SealedAt), Errors: []batchError{}}}
 	if b.KeyOptions != nil && out.IdempotencyKey != "" {
 		out.IdempotencyKey = b.KeyOptions.Key
@@ -95,11 +108,14 @@ func (b batchContents) show() shownBatch {
 			out.Runs = append(out.Runs, id.Friendly(id.Run, i.RunID))
 		}
 	}
-	out.Processing.Errors = append(out.Processing.Errors, out.Errors...)
+	for _, e := range b.errors() {
+		out.Processing.Errors = append(out.Processing.Errors, e)
+		out.Errors = append(out.Errors, statedError{e.Index, e.TaskIdentifier, errorMessage{e.Error}, e.ErrorCode})
+	}
 	over, at := b.over()
-	out.Status, out.UpdatedAt = b.status(over, len(out.Errors)), wire.ISO(at)
+	failed := len(out.Errors)
+	out.Status, out.UpdatedAt = b.status(over, failed), wire.ISO(at)
 	if over {
-		failed := len(out.Errors)
 		successful := len(b.items) - failed
 		out.SuccessfulRunCount, out.FailedRunCount = &successful, &failed
 	}

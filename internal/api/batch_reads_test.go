@@ -77,9 +77,12 @@ func TestBatchWithErrors(t *testing.T) {
 	batch := s.batchWith(`{"runCount":2}`, fmt.Sprintf(line, 0), fmt.Sprintf(bad, 1))
 	s.complete(s.begin(), engine.Completion{})
 	runs := s.runsOf(batch)
-	problem := `[{"index":1,"taskIdentifier":"my-task","error":"` + message + `","errorCode":"BATCH_ITEM_COULD_NOT_TRIGGER"}]`
+	problem := func(text string) string {
+		return `[{"index":1,"taskIdentifier":"my-task","error":` + text + `,"errorCode":"BATCH_ITEM_COULD_NOT_TRIGGER"}]`
+	}
 	expect(t, "partly", s.Call(t, "GET", "/api/v2/batches/"+batch, nil), 200, `{"id":"`+batch+`","status":"PARTIAL_FAILED","createdAt":"*","updatedAt":"*","runCount":2,
-		"runs":["`+runs[0]+`","`+runs[1]+`"],"successfulRunCount":1,"failedRunCount":1,"errors":`+problem+`,"processing":{"completedAt":"*","errors":`+problem+`}}`)
+		"runs":["`+runs[0]+`","`+runs[1]+`"],"successfulRunCount":1,"failedRunCount":1,"errors":`+problem(`{"message":"`+message+`"}`)+`,
+		"processing":{"completedAt":"*","errors":`+problem(`"`+message+`"`)+`}}`)
 	batch = s.batchWith(`{"runCount":1}`, fmt.Sprintf(bad, 0))
 	if got := body[struct{ Status string }](t, s.Call(t, "GET", "/api/v2/batches/"+batch, nil)); got.Status != "ABORTED" {
 		t.Errorf("a batch of which nothing could be triggered is %s", got.Status)

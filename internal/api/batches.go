@@ -192,7 +192,7 @@ func (s *itemStream) add(ctx context.Context, item wire.Item) error {
 	if item.Index >= s.batch.RunCount {
 		return fault.Newf(fault.Invalid, "Item index %d exceeds batch runCount %d", item.Index, s.batch.RunCount)
 	}
-	wanted, err := s.convert(item)
+	wanted, err := s.api.engineItem(s.p.Env, s.headers, item)
 	if err != nil {
 		return err
 	}
@@ -204,16 +204,16 @@ func (s *itemStream) add(ctx context.Context, item wire.Item) error {
 	return s.flush(ctx)
 }
 
-// convert puts an item into the engine's words. What a rule refuses becomes a run
-// that has failed from the start; only what breaks the schema ends the stream.
-func (s *itemStream) convert(item wire.Item) (engine.Item, error) {
+// engineItem puts an item into the engine's words. What a rule refuses becomes a run
+// that has failed from the start; only what breaks the schema is an error.
+func (a *API) engineItem(env *tenant.Environment, h headers, item wire.Item) (engine.Item, error) {
 	out := engine.Item{Index: item.Index, Trigger: engine.Trigger{Task: item.Task}, Failed: item.Failed}
 	if out.Failed != nil {
 		return out, nil
 	}
 	wanted, err := item.Trigger(time.Now())
 	if err == nil {
-		out.Trigger, err = s.api.engineTrigger(s.p.Env, s.headers, item.Task, wanted)
+		out.Trigger, err = a.engineTrigger(env, h, item.Task, wanted)
 	}
 	var refused *fault.Error
 	switch {

@@ -13,17 +13,9 @@ import (
 
 	"sear/internal/auth"
 	"sear/internal/servertest"
-	"sear/internal/sqldb/pgtest"
 	"sear/internal/store"
 	"sear/internal/tenant"
 )
-
-// onBoth runs a test on both databases.
-func onBoth(t *testing.T, test func(t *testing.T, s *site)) {
-	t.Helper()
-	t.Run("sqlite", func(t *testing.T) { t.Parallel(); test(t, newSite(t)) })
-	t.Run("postgres", func(t *testing.T) { t.Parallel(); test(t, newSiteOn(t, pgtest.URL(t))) })
-}
 
 // vars is the path of an environment's variables.
 func (s *site) vars(env string) string {

@@ -37,15 +37,32 @@ const (
 	runPath   = "/api/v1/runs/{run}"
 	tokenPath = "/api/v1/waitpoints/tokens"
 	varPath   = "/api/v1/projects/{ref}/envvars/{env}"
+	queuePath = "/api/v1/queues/{queue}"
+
+	deploymentsPath = "/api/v1/deployments"
+	deploymentPath  = deploymentsPath + "/{deployment}"
+)
+
+// Methods, to keep the lines below short.
+const (
+	get  = http.MethodGet
+	post = http.MethodPost
+	put  = http.MethodPut
+	del  = http.MethodDelete
 )
 
 // routes is the whole surface.
 func (a *API) routes() []route {
-	const get, post, put = http.MethodGet, http.MethodPost, http.MethodPut
-	return []route{
-		{get, "/openapi.json", anybody, true, a.openAPI},
+	return slices.Concat(a.runRoutes(), a.projectRoutes(), a.accessRoutes())
+}
 
+// runRoutes are what runs tasks: triggers, batches, runs and what they wait for.
+func (a *API) runRoutes() []route {
+	return []route{
 		{post, "/api/v1/tasks/{task}/trigger", scoped, true, a.trigger},
+		{post, "/api/v1/tasks/batch", scoped, true, a.batchTasksV1},
+		{post, "/api/v2/tasks/batch", scoped, true, a.batchTasks},
+		{post, "/api/v1/tasks/{task}/batch", scoped, true, a.batchTask},
 		{post, "/api/v3/batches", scoped, true, a.createBatch},
 		{post, "/api/v3/batches/{batch}/items", scoped, true, a.streamBatchItems},
 		{get, "/api/v3/batches/{batch}/items", anybody, true, a.streamItemsGet},
@@ -64,6 +81,9 @@ func (a *API) routes() []route {
 		{post, runPath + "/tags", secret, false, a.addTags},
 		{get, runPath + "/metadata", secret, false, a.getMetadata},
 		{put, runPath + "/metadata", secret, false, a.putMetadata},
+		{get, runPath + "/trace", scoped, true, a.runTrace},
+		{get, runPath + "/spans/{span}", scoped, true, a.runSpan},
+		{get, runPath + "/events", scoped, true, a.runEvents},
 		{get, runPath + "/packets/{kind}", scoped, true, a.runPacket},
 		{post, "/api/v1/idempotencyKeys/{key}/reset", scoped, true, a.resetKey},
 
@@ -72,6 +92,17 @@ func (a *API) routes() []route {
 		{get, tokenPath + "/{waitpoint}", secret, false, a.getToken},
 		{post, tokenPath + "/{waitpoint}/complete", scoped, true, a.completeToken},
 		{post, tokenPath + "/{waitpoint}/callback/{hash}", anybody, false, a.callbackToken},
+	}
+}
+
+// projectRoutes are what runs are executed with: queues, variables and deployments.
+func (a *API) projectRoutes() []route {
+	return []route{
+		{get, "/api/v1/queues", secret, false, a.listQueues},
+		{get, queuePath, scoped, true, a.getQueue},
+		{post, queuePath + "/pause", secret, false, a.pauseQueue},
+		{post, queuePath + "/concurrency/override", secret, false, a.overrideQueue},
+		{post, queuePath + "/concurrency/reset", secret, false, a.resetQueue},
 
 		{get, varPath, managing, false, a.listEnvVars},
 		{post, varPath, managing, false, a.createEnvVar},
@@ -79,8 +110,31 @@ func (a *API) routes() []route {
 		{get, varPath + "/{name}", managing, false, a.getEnvVar},
 		{put, varPath + "/{name}", managing, false, a.updateEnvVar},
 		{post, varPath + "/{name}", managing, false, a.updateEnvVar},
-		{http.MethodDelete, varPath + "/{name}", managing, false, a.deleteEnvVar},
+		{del, varPath + "/{name}", managing, false, a.deleteEnvVar},
 		{post, "/api/v1/projects/{ref}/{env}/keys/rotate", personal, false, a.rotateKey},
+
+		{post, deploymentsPath, secret, false, a.initializeDeployment},
+		{get, deploymentsPath, scoped, true, a.listDeployments},
+		{get, deploymentsPath + "/latest", secret, false, a.latestDeployment},
+		{get, deploymentsPath + "/current", scoped, true, a.currentDeployment},
+		{get, deploymentPath, secret, false, a.getDeployment},
+		{get, deploymentPath + "/build-env-vars", secret, false, a.buildVariables},
+		{post, deploymentPath + "/background-workers", secret, false, a.registerDeploymentWorker},
+		{post, deploymentPath + "/progress", secret, false, a.progressDeployment},
+		{post, deploymentPath + "/fail", secret, false, a.failDeployment},
+		{post, deploymentPath + "/cancel", secret, false, a.cancelDeployment},
+		{post, deploymentPath + "/finalize", secret, false, a.finalizeDeployment},
+		{post, "/api/v2/deployments/{deployment}/finalize", secret, false, a.finalizeDeployment},
+		{post, "/api/v3/deployments/{deployment}/finalize", secret, false, a.streamFinalize},
+		{post, deploymentPath + "/promote", secret, false, a.promoteDeployment},
+		{get, "/api/v1/projects/{ref}/{env}/workers/{tag}", bootstrap, false, a.workerByTag},
+	}
+}
+
+// accessRoutes are large payloads, tokens, and what the CLI asks about its user.
+func (a *API) accessRoutes() []route {
+	return []route{
+		{get, "/openapi.json", anybody, true, a.openAPI},
 
 		{put, "/api/v2/packets/*", secret, false, a.putPacket},
 		{put, "/api/v1/packets/*", secret, false, a.putPacketV1},

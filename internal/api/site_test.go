@@ -54,6 +54,14 @@ func newSiteOn(t testing.TB, database string) *site {
 	return newLimitedSite(t, database, api.Limits{})
 }
 
+// onBoth runs a test on each database.
+func onBoth(t *testing.T, test func(t *testing.T, s *site)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { t.Parallel(); test(t, newSite(t)) })
+	t.Run("postgres", func(t *testing.T) { t.Parallel(); test(t, newSiteOn(t, pgtest.URL(t))) })
+}
+
+// newLimitedSite is newSiteOn for a site that limits how often somebody calls.
 func newLimitedSite(t testing.TB, database string, limits api.Limits) *site {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))

@@ -105,7 +105,7 @@ func (a *API) engineTrigger(env *tenant.Environment, h headers, task string, t w
 	out := engine.Trigger{
 		Task: task, Payload: payload, Metadata: t.Metadata, Queue: t.Queue, ConcurrencyKey: t.ConcurrencyKey,
 		DelayUntil: t.DelayUntil, TTL: t.TTL, Tags: t.Tags, Test: t.Test, Key: engine.Key(t.Key), Machine: t.Machine,
-		MaxAttempts: t.MaxAttempts, MaxDuration: t.MaxDuration, PriorityMS: t.PriorityMS, Version: t.Version,
+		MaxAttempts: t.MaxAttempts, MaxDuration: t.MaxDuration, PriorityMS: t.PriorityMS, Version: t.Version, External: t.External,
 		Debounce: (*engine.Debounce)(t.Debounce), ParentID: t.ParentID, ResumeParent: t.ResumeParent,
 		Extra: run.Extra{Context: t.Context, Trace: trace.Context, ParentSpan: trace.Parent, Source: h.source, TTL: t.TTLText, Streams: h.streams},
 	}

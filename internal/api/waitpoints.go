@@ -136,7 +136,7 @@ func (a *API) listTokens(w http.ResponseWriter, r *http.Request) error {
 	}
 	p := q.page(id.Waitpoint)
 	if err := rest.QueryError(q.problems); err != nil {
-		return err
+		return rest.WithStatus(err, http.StatusUnprocessableEntity) // as the document has it for this list alone
 	}
 	var list store.List[store.Waitpoint]
 	err := a.store.View(r.Context(), func(tx *store.Tx) (err error) {

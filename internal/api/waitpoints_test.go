@@ -341,7 +341,7 @@ func TestListTokens(t *testing.T) {
 	if got := s.Call(t, "GET", tokensPath, nil); strings.Contains(string(got.Body), `"output"`) || len(keyed) != 1 {
 		t.Errorf("a list shows outputs: %s", got.Body)
 	}
-	expect(t, "bad query", s.Call(t, "GET", tokensPath+"?filter[status]=DONE,WAITING,GONE&page[after]=run_1&filter[tags]=%00", nil), 400, `{"error":"Query Error","details":[
+	expect(t, "bad query", s.Call(t, "GET", tokensPath+"?filter[status]=DONE,WAITING,GONE&page[after]=run_1&filter[tags]=%00", nil), 422, `{"error":"Query Error","details":[
 		{"code":"custom","message":"Invalid characters","path":["filter[tags]"]},
 		{"code":"custom","message":"Invalid status values: DONE, GONE","path":["filter[status]"]},
 		{"code":"custom","message":"Invalid cursor","path":["page[after]"]}]}`)

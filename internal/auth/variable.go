@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -188,4 +189,26 @@ func (a *Auth) DeleteVariable(ctx context.Context, env *tenant.Environment, name
 		}
 		return err
 	})
+}
+
+// buildTable binds the sealed variables of a build to their deployment.
+const buildTable = "deployment"
+
+// SealBuildVariables seals the variables of a deployment's build for the store.
+func (a *Auth) SealBuildVariables(deploymentID string, variables map[string]string) []byte {
+	plain, _ := json.Marshal(variables) // a map of texts always marshals
+	return a.sealer.Seal(plain, buildTable, deploymentID)
+}
+
+// OpenBuildVariables undoes SealBuildVariables. Nothing sealed is no variables.
+func (a *Auth) OpenBuildVariables(deploymentID string, sealed []byte) (map[string]string, error) {
+	variables := map[string]string{}
+	if sealed == nil {
+		return variables, nil
+	}
+	plain, err := a.sealer.Open(sealed, buildTable, deploymentID)
+	if err != nil {
+		return nil, err
+	}
+	return variables, json.Unmarshal(plain, &variables)
 }

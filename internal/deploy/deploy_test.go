@@ -76,6 +76,11 @@ func TestManifest(t *testing.T) {
 	if d := cmp.Diff(map[string]int{"task/a": -1, "sharedqueue": 2, "task/c": 1, "extra": -1}, got); d != "" {
 		t.Error(d)
 	}
+	for _, q := range m.AllQueues() {
+		if !m.HasQueue(q.Name) || m.HasQueue(q.Name+"x") {
+			t.Errorf("queue %s is in one list and not in the other", q.Name)
+		}
+	}
 	for task, want := range map[string]time.Duration{"a": 10 * time.Minute, "b": 90 * time.Second} {
 		if d, ok := m.Task(task).TimeToLive(); !ok || d != want {
 			t.Errorf("time to live of %s: %v, %v", task, d, ok)

@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -100,6 +101,18 @@ func (m *Manifest) Validate() error {
 	return nil
 }
 
+// ReadManifest decodes a manifest and checks it.
+func ReadManifest(text []byte) (m Manifest, err error) {
+	if err := json.Unmarshal(text, &m); err != nil {
+		var mismatch *json.UnmarshalTypeError
+		if errors.As(err, &mismatch) {
+			return m, fault.Newf(fault.Malformed, "metadata.%s: a %s is not what belongs there", mismatch.Field, mismatch.Value)
+		}
+		return m, fault.Wrap(fault.Malformed, err, "metadata is not valid JSON")
+	}
+	return m, m.Validate()
+}
+
 // Task finds a task by its id; nil when the worker does not have it.
 func (m *Manifest) Task(id string) *Task {
 	i := slices.IndexFunc(m.Tasks, func(t Task) bool { return t.ID == id })
@@ -149,6 +162,21 @@ func (m *Manifest) AllQueues() []Queue {
 		add(t.QueueName(), limit)
 	}
 	return out
+}
+
+// HasQueue reports whether a queue is one of AllQueues.
+func (m *Manifest) HasQueue(name string) bool {
+	for i := range m.Queues {
+		if CleanQueueName(m.Queues[i].Name) == name {
+			return true
+		}
+	}
+	for i := range m.Tasks {
+		if m.Tasks[i].QueueName() == name {
+			return true
+		}
+	}
+	return false
 }
 
 // maxQueueName is the length a queue name is cut to.

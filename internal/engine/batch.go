@@ -32,12 +32,46 @@ func (e *Engine) CreateBatch(ctx context.Context, env *tenant.Environment, n New
 		}
 		b, cached, err = w.batch(env, n)
 		if err == nil && cached && n.ResumeParent && b.Status == store.BatchProcessing {
-			err = w.waitForBatch(env, n.ParentID, b)
+			err = w.waitForStored(env, n.ParentID, b)
 		}
 		return err
 	})
-	repeated := n.Request != "" && b.Request == n.Request // the answer was lost: its items are still to come
-	return b, cached && !repeated, err
+	return b, cached && !madeBy(b, n.Request), err // the answer of an earlier try was lost: its items are still to come
+}
+
+// madeBy reports whether an earlier try of the same call made a batch.
+func madeBy(b store.Batch, request string) bool { return request != "" && b.Request == request }
+
+// TriggerBatch makes a batch with all its items, in one commit, or finds the one that
+// a key or an earlier try of the same call made. cached reports that a key led to it.
+// What is returned of items is the batch's.
+func (e *Engine) TriggerBatch(ctx context.Context, env *tenant.Environment, n NewBatch, items []Item) (b store.Batch, done []store.BatchItem, cached bool, err error) {
+	n.RunCount = len(items)
+	err = e.update(ctx, func(w *work) (err error) {
+		if n.ResumeParent {
+			if _, err := w.parent(env, Trigger{Task: "a batch", ParentID: n.ParentID, ResumeParent: true}); err != nil {
+				return err
+			}
+		}
+		b, cached, err = w.batch(env, n)
+		switch {
+		case err != nil:
+			return err
+		case cached:
+			done, err = w.tx.BatchItems(b.ID)
+		default:
+			if done, err = w.addItems(env, b, items, map[int]bool{}, &Progress{}); err != nil {
+				return err
+			}
+			b.Status = store.BatchProcessing
+			err = w.tx.EndBatch(b.ID, b.Status, w.now)
+		}
+		if err == nil && n.ResumeParent && b.Status == store.BatchProcessing {
+			err = w.waitForBatch(env, n.ParentID, b, done)
+		}
+		return err
+	})
+	return b, done, cached && !madeBy(b, n.Request), err
 }
 
 func (w *work) batch(env *tenant.Environment, n NewBatch) (store.Batch, bool, error) {
@@ -96,7 +130,8 @@ func (e *Engine) AddItems(ctx context.Context, env *tenant.Environment, batchID 
 		if err != nil {
 			return err
 		}
-		return w.addItems(env, b, items, seen, &p)
+		_, err = w.addItems(env, b, items, seen, &p)
+		return err
 	})
 	return p, err
 }
@@ -113,53 +148,65 @@ func (w *work) openBatch(env *tenant.Environment, batchID string) (store.Batch, 
 	return b, err
 }
 
-func (w *work) addItems(env *tenant.Environment, b store.Batch, items []Item, seen map[int]bool, p *Progress) error {
+// addItems triggers those items that have not been seen, and returns them.
+func (w *work) addItems(env *tenant.Environment, b store.Batch, items []Item, seen map[int]bool, p *Progress) ([]store.BatchItem, error) {
 	parent, err := w.parent(env, Trigger{ParentID: b.ParentID})
 	if err != nil {
-		return err
+		return nil, err
 	}
+	added := make([]store.BatchItem, 0, len(items))
 	settings := map[taskKey]run.Create{}
 	ids := id.Sequence(w.now, len(items))
 	for n, item := range items {
 		switch {
 		case item.Index < 0 || item.Index >= b.RunCount:
-			return fault.Newf(fault.Invalid, "Item index %d exceeds batch runCount %d", item.Index, b.RunCount)
+			return nil, fault.Newf(fault.Invalid, "Item index %d exceeds batch runCount %d", item.Index, b.RunCount)
 		case seen[item.Index]:
 			p.Repeated++
 			continue
 		}
 		seen[item.Index] = true
 		p.Accepted++
-		if err := w.addItem(env, b, parent, item, ids[n], settings); err != nil {
-			return fmt.Errorf("item %d: %w", item.Index, err)
+		done, err := w.addItem(env, b, parent, item, ids[n], settings)
+		if err != nil {
+			return nil, fmt.Errorf("item %d: %w", item.Index, err)
 		}
+		added = append(added, done)
 	}
-	return nil
+	return added, nil
 }
 
 // taskKey names triggers that resolve alike.
-type taskKey struct{ task, queue, version string }
+type taskKey struct{ task, queue, version, external string }
 
-func (w *work) addItem(env *tenant.Environment, b store.Batch, parent run.Run, item Item, runID string, settings map[taskKey]run.Create) error {
+func (w *work) addItem(env *tenant.Environment, b store.Batch, parent run.Run, item Item, runID string, settings map[taskKey]run.Create) (store.BatchItem, error) {
 	t := item.Trigger
+	done := store.BatchItem{Index: item.Index, RunID: runID, Task: t.Task, Own: true}
 	if found, ok, err := w.existing(env, t); err != nil || ok {
 		if err != nil {
-			return err
+			return done, err
 		}
-		own := store.BatchItem{Index: item.Index, RunID: found, Task: t.Task}
-		w.write(func(tx *store.Tx) error { return tx.AddBatchItems(b.ID, []store.BatchItem{own}) })
-		return nil
+		done.RunID, done.Own = found, false
+		w.write(func(tx *store.Tx) error { return tx.AddBatchItems(b.ID, []store.BatchItem{done}) })
+		return done, nil
 	}
-	key := taskKey{t.Task, t.Queue, t.Version}
+	key := taskKey{t.Task, t.Queue, t.Version, t.External}
 	c, ok := settings[key]
 	if !ok && item.Failed == nil {
 		var err error
 		if c, err = w.resolve(env, t); refusal(err) {
 			item.Failed = untriggered(err)
 		} else if err != nil {
-			return err
+			return done, err
 		} else {
 			settings[key] = c
+		}
+	}
+	if item.Failed == nil {
+		if err := w.room(env, c.Run.Lane.Queue, t.Task); refusal(err) {
+			item.Failed = untriggered(err)
+		} else if err != nil {
+			return done, err
 		}
 	}
 	c.Run.EnvID, c.Run.Task, c.Failed = env.ID, t.Task, item.Failed
@@ -174,13 +221,13 @@ func (w *work) addItem(env *tenant.Environment, b store.Batch, parent run.Run, i
 	c.Run.ID, c.Run.BatchID, c.Run.BatchIndex = runID, b.ID, item.Index
 	t.ResumeParent = b.ResumeParent
 	w.family(&c, t, parent)
-	return w.createItem(env, c, t)
+	return done, w.createItem(env, c, t)
 }
 
 func (w *work) createItem(env *tenant.Environment, c run.Create, t Trigger) error {
 	d := run.Definition{Payload: t.Payload, Metadata: t.Metadata, Seed: t.Metadata, Tags: t.Tags, Test: t.Test,
 		Key: t.Key.stored(w.now), Extra: t.Extra}
-	d.Extra.KeyOptions, d.Extra.PriorityMS = t.Key.Options, t.PriorityMS
+	d.Extra.KeyOptions, d.Extra.PriorityMS, d.Extra.ExternalDeployment = t.Key.Options, t.PriorityMS, t.External
 	r, err := w.create(env, c, d)
 	if err == nil && t.Debounce != nil {
 		w.leadTo(env, t, r.ID)
@@ -218,20 +265,25 @@ func (e *Engine) SealBatch(ctx context.Context, env *tenant.Environment, batchID
 			return err
 		}
 		if b.ResumeParent {
-			return w.waitForBatch(env, b.ParentID, b)
+			return w.waitForStored(env, b.ParentID, b)
 		}
 		return nil
 	})
 	return p, err
 }
 
-// waitForBatch blocks a locked parent with every item of a sealed batch, and with
-// the batch itself, which as a waitpoint is complete by then.
-func (w *work) waitForBatch(env *tenant.Environment, parentID string, b store.Batch) error {
+// waitForStored is waitForBatch for a batch whose items are in the store.
+func (w *work) waitForStored(env *tenant.Environment, parentID string, b store.Batch) error {
 	items, err := w.tx.BatchItems(b.ID)
 	if err != nil {
 		return err
 	}
+	return w.waitForBatch(env, parentID, b, items)
+}
+
+// waitForBatch blocks a locked parent with every item of a sealed batch, and with
+// the batch itself, which as a waitpoint is complete by then.
+func (w *work) waitForBatch(env *tenant.Environment, parentID string, b store.Batch, items []store.BatchItem) error {
 	runs := make(map[int]string, len(items))
 	for _, i := range items {
 		if i.RunID != "" {

@@ -28,13 +28,14 @@ const (
 	maxRounds = 4   // times slots are dealt again because a lane held fewer runs than it was dealt
 )
 
-// Dequeue hands out up to n runs of an environment that may go now, to the worker
-// with the given id; "" or an unknown id means the newest.
+// Dequeue hands out up to n runs of an environment that may go now. Those of no
+// version go to its current worker; in a development environment to the worker with
+// the given id, which is whose process asks, unless it is "" or unknown.
 func (e *Engine) Dequeue(ctx context.Context, env *tenant.Environment, workerID string, n int) ([]Delivery, error) {
 	var out []Delivery
 	err := e.update(ctx, func(w *work) error {
 		out = nil
-		worker, err := e.consumer(w.tx, env.ID, workerID)
+		worker, err := e.consumer(w.tx, env, workerID)
 		if isNotFound(err) {
 			return nil // nobody could run anything
 		}
@@ -77,13 +78,13 @@ func (e *Engine) AwaitDequeue(ctx context.Context, env *tenant.Environment, work
 	}
 }
 
-func (e *Engine) consumer(tx *store.Tx, envID, workerID string) (*deploy.Worker, error) {
-	if workerID != "" {
-		if w, err := e.worker(tx, envID, workerID); !isNotFound(err) {
+func (e *Engine) consumer(tx *store.Tx, env *tenant.Environment, workerID string) (*deploy.Worker, error) {
+	if workerID != "" && env.Type == tenant.Development {
+		if w, err := e.worker(tx, env.ID, workerID); !isNotFound(err) {
 			return w, err
 		}
 	}
-	return e.newest(tx, envID)
+	return e.current(tx, env)
 }
 
 // resume gives slots back to the runs of an environment that wait for one.
@@ -211,17 +212,21 @@ func (d *dealer) loads(line store.Line) ([]queue.Load, error) {
 	for i, h := range heads {
 		names[i] = run.ParseLane(h.Lane).Queue
 	}
-	limits, err := d.w.tx.QueueLimits(d.env.ID, names)
+	settings, err := d.w.tx.QueueSettings(d.env.ID, names)
 	if err != nil {
 		return nil, err
 	}
 	loads := make([]queue.Load, len(heads))
 	for i, h := range heads {
-		limit, declared := limits[names[i]]
-		if !declared {
-			limit = queue.Unlimited
+		s := settings[names[i]]
+		limit := d.limit
+		if l := s.Limit(d.limit); l != nil {
+			limit = *l
 		}
-		loads[i] = queue.Load{Lane: h.Lane, Oldest: time.UnixMilli(h.Score), Running: d.running[h.Lane], Limit: min(limit, d.limit)}
+		if s.Paused && line == store.ForWorker { // what is alive goes on
+			limit = 0
+		}
+		loads[i] = queue.Load{Lane: h.Lane, Oldest: time.UnixMilli(h.Score), Running: d.running[h.Lane], Limit: limit}
 	}
 	return loads, nil
 }
@@ -285,7 +290,7 @@ func (d *dealer) command(r run.Run) (run.Dequeue, *deploy.Worker, error) {
 	if task == nil {
 		return run.Dequeue{Missing: "TASK_NOT_IN_LATEST"}, nil, nil
 	}
-	if !deploy.Implicit(r.Lane.Queue) {
+	if !hasQueue(worker, r) {
 		known, err := d.w.tx.HasQueue(d.env.ID, r.Lane.Queue)
 		if err != nil {
 			return run.Dequeue{}, nil, err

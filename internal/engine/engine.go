@@ -21,8 +21,13 @@ type Options struct {
 	KeepSlots bool          // a waiting run keeps its slot
 	SealWait  time.Duration // how long a batch may stay open; zero: 30 minutes
 	DevTTL    time.Duration // time to live of dev runs that name none; zero: 10 minutes
-	Log       *slog.Logger  // nil: none
+	MaxQueue  QueueSizes
+	Log       *slog.Logger // nil: none
 }
+
+// QueueSizes are how many runs may wait in a queue, with all of its keys, before
+// triggers are refused, by type of environment. Zero: any number.
+type QueueSizes struct{ Dev, Deployed int }
 
 // Engine changes runs. Its methods may be called from any goroutine, and work
 // only while Run does.
@@ -170,11 +175,11 @@ func (e *Engine) queueID(tx *store.Tx, envID, name string) (string, error) {
 	return queueID, nil
 }
 
-// newest is the worker that runs without a version of their own go to.
-func (e *Engine) newest(tx *store.Tx, envID string) (*deploy.Worker, error) {
-	workerID, err := tx.NewestWorkerID(envID)
+// current is the worker that runs without a version of their own go to.
+func (e *Engine) current(tx *store.Tx, env *tenant.Environment) (*deploy.Worker, error) {
+	workerID, err := tx.CurrentWorkerID(env)
 	if err != nil {
 		return nil, err
 	}
-	return e.worker(tx, envID, workerID)
+	return e.worker(tx, env.ID, workerID)
 }

@@ -48,7 +48,7 @@ func (e *Engine) handleDue(ctx context.Context) (time.Duration, error) {
 	for {
 		e.timer.take()
 		var handled int
-		for _, fn := range []func(*work) (int, error){e.dueRuns, e.dueWaitpoints, e.dueBatches} {
+		for _, fn := range []func(*work) (int, error){e.dueRuns, e.dueWaitpoints, e.dueBatches, e.dueDeployments} {
 			var n int
 			if err := e.update(ctx, func(w *work) (err error) { n, err = fn(w); return err }); err != nil {
 				return time.Second, err
@@ -86,7 +86,13 @@ func (e *Engine) dueRuns(w *work) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if _, err := w.decide(env, r.ID, run.Deadline(r, policy, w.now)); err != nil {
+		c := run.Deadline(r, policy, w.now)
+		if r.Exec == run.Created {
+			if c, err = w.lastLook(env, r); err != nil {
+				return 0, err
+			}
+		}
+		if _, err := w.decide(env, r.ID, c); err != nil {
 			return 0, fmt.Errorf("deadline of run %s: %w", r.ID, err)
 		}
 		if r.Exec == run.Queued { // it may only have become eligible

@@ -32,6 +32,7 @@ type Trigger struct {
 	MaxDuration    int // seconds
 	PriorityMS     int64
 	Version        string // lock to this worker version
+	External       string // else to the version that was deployed with this external id, once it is
 	Debounce       *Debounce
 	ParentID       string
 	ResumeParent   bool // the parent waits for this run
@@ -201,6 +202,9 @@ func (w *work) newRun(env *tenant.Environment, t Trigger, parent run.Run) (run.R
 	if err != nil {
 		return run.Run{}, err
 	}
+	if err := w.room(env, c.Run.Lane.Queue, t.Task); err != nil {
+		return run.Run{}, err
+	}
 	c.Run.ID = id.New(w.now)
 	w.family(&c, t, parent)
 	d := run.Definition{
@@ -208,7 +212,7 @@ func (w *work) newRun(env *tenant.Environment, t Trigger, parent run.Run) (run.R
 		Key: t.Key.stored(w.now), CallKey: t.Request, Extra: t.Extra,
 	}
 	d.Extra.KeyOptions = t.Key.Options
-	d.Extra.PriorityMS = t.PriorityMS
+	d.Extra.PriorityMS, d.Extra.ExternalDeployment = t.PriorityMS, t.External
 	r, err := w.create(env, c, d)
 	if err == nil && t.Debounce != nil {
 		w.leadTo(env, t, r.ID)
@@ -235,10 +239,11 @@ func (w *work) resolve(env *tenant.Environment, t Trigger) (run.Create, error) {
 		EnvID: env.ID, Task: t.Task, DelayUntil: t.DelayUntil,
 		MaxAttempts: t.MaxAttempts, MaxDuration: t.MaxDuration, Machine: t.Machine,
 	}}
-	worker, err := w.version(env, t)
+	worker, err := w.version(env, &t)
 	if err != nil {
 		return c, err
 	}
+	c.External = t.Version == "" && t.External != ""
 	var task *deploy.Task
 	if worker != nil {
 		task = worker.Manifest.Task(t.Task)
@@ -262,9 +267,15 @@ func (w *work) resolve(env *tenant.Environment, t Trigger) (run.Create, error) {
 }
 
 // version is the worker that a trigger is resolved with; nil when there is none yet.
-func (w *work) version(env *tenant.Environment, t Trigger) (*deploy.Worker, error) {
+// An external id becomes the version that it leads to, if there is one.
+func (w *work) version(env *tenant.Environment, t *Trigger) (*deploy.Worker, error) {
+	if t.Version == "" && t.External != "" {
+		if worker, err := w.external(env, t); worker != nil || err != nil {
+			return worker, err
+		}
+	}
 	if t.Version == "" {
-		worker, err := w.e.newest(w.tx, env.ID)
+		worker, err := w.e.current(w.tx, env)
 		if errors.Is(err, store.ErrNoWorker) {
 			return nil, nil
 		}
@@ -283,13 +294,8 @@ func pinned(worker *deploy.Worker, task *deploy.Task, t Trigger) error {
 		return fault.Newf(fault.Invalid, "Task '%s' not found on locked version '%s'.", t.Task, t.Version)
 	}
 	queue := deploy.CleanQueueName(t.Queue)
-	if queue == "" {
+	if queue == "" || worker.Manifest.HasQueue(queue) {
 		return nil
-	}
-	for _, q := range worker.Manifest.AllQueues() {
-		if q.Name == queue {
-			return nil
-		}
 	}
 	return fault.Newf(fault.Invalid, "Specified queue '%s' not found or not associated with locked version '%s'.", t.Queue, t.Version)
 }

@@ -25,6 +25,7 @@ type work struct {
 	keyed   map[string]string // runs in created by task and idempotency key
 	indexed int               // how many of created are in keyed
 	changed []change          // what the current command did to runs, to take it back
+	waiting map[string]int    // runs that stood in a queue before this transaction, by environment and name
 }
 
 // held is a run this transaction has locked.

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"sear/internal/deploy"
 	"sear/internal/run"
@@ -14,7 +16,8 @@ const releaseBatch = 200
 
 // RegisterWorker makes a build the newest worker of an environment, with its
 // queues and schedules, and lets go the runs that waited for it. The build of the
-// newest worker registered again is that worker.
+// newest worker registered again is that worker. Where a deployment is current, a
+// worker that registers itself changes nothing but that its version can be asked for.
 func (e *Engine) RegisterWorker(ctx context.Context, env *tenant.Environment, m deploy.Manifest) (*deploy.Worker, error) {
 	var worker *deploy.Worker
 	err := e.update(ctx, func(w *work) error {
@@ -23,56 +26,72 @@ func (e *Engine) RegisterWorker(ctx context.Context, env *tenant.Environment, m 
 		if worker, added, err = w.tx.AddWorker(env.ID, m, w.now); err != nil || !added {
 			return err
 		}
-		if err := w.tx.DeclareQueues(env.ID, m.AllQueues(), w.now); err != nil {
-			return err
-		}
-		if err := w.tx.SyncSchedules(worker, w.now); err != nil {
-			return err
-		}
-		w.tx.AfterCommit(func() { e.orders.add(env.ID) })
-		return w.tx.OrderRelease(env.ID)
+		return w.arrived(env, worker.ID)
 	})
 	return worker, err
 }
 
-// release moves the parked runs of an environment that its newest worker can take
-// to their queues, oldest first. Runs of other versions stay.
+// arrived sees to what a worker brings along that runs can go to from now on, and
+// lets go the runs that waited for it. If it is the current one, its queues and
+// schedules become those of the environment; else only queues that nobody knows yet.
+func (w *work) arrived(env *tenant.Environment, workerID string) error {
+	worker, err := w.tx.Worker(env.ID, workerID)
+	if err != nil {
+		return err
+	}
+	current, err := w.tx.CurrentWorkerID(env)
+	if err != nil && !isNotFound(err) {
+		return err
+	}
+	if current == workerID {
+		if err := w.tx.DeclareQueues(env.ID, worker.Manifest.AllQueues(), w.now); err != nil {
+			return err
+		}
+		err = w.tx.SyncSchedules(worker, w.now)
+	} else {
+		err = w.tx.AddQueues(env.ID, worker.Manifest.AllQueues(), w.now)
+	}
+	if err != nil {
+		return err
+	}
+	w.tx.AfterCommit(func() { w.e.orders.add(env.ID) })
+	return w.tx.OrderRelease(env.ID)
+}
+
+// release moves the parked runs of an environment that a worker can take by now to
+// their queues, oldest first: those that wait for a deployment are locked to its
+// version, the others go to the current worker.
 func (e *Engine) release(ctx context.Context, o store.Order) error {
-	var env *tenant.Environment
-	var worker *deploy.Worker
+	rel := releaser{e: e, external: map[string]*deploy.Worker{}}
 	if err := e.view(ctx, func(tx *store.Tx) (err error) {
-		if env, err = e.env(tx, o.Subject); err == nil {
-			worker, err = e.newest(tx, o.Subject)
+		if rel.env, err = e.env(tx, o.Subject); err != nil {
+			return err
+		}
+		rel.current, err = e.current(tx, rel.env)
+		if isNotFound(err) {
+			err = nil
 		}
 		return err
 	}); err != nil {
 		return err
 	}
-	queues := map[string]bool{}
-	for _, q := range worker.Manifest.AllQueues() {
-		queues[q.Name] = true
-	}
 	after := ""
 	for {
-		var list []run.Run
+		var list []store.Parked
+		commands := map[string]run.Enqueue{}
 		if err := e.view(ctx, func(tx *store.Tx) (err error) {
-			list, err = tx.ParkedRuns(env.ID, after, releaseBatch)
+			if list, err = tx.ParkedRuns(rel.env.ID, after, releaseBatch); err == nil {
+				err = rel.sort(tx, list, commands)
+			}
 			return err
 		}); err != nil || len(list) == 0 {
 			return err
 		}
 		after = list[len(list)-1].ID
-		var ids []string
-		for _, r := range list {
-			fits := queues[r.Lane.Queue] || deploy.Implicit(r.Lane.Queue)
-			pinned := r.WorkerID != "" && r.WorkerID != worker.ID
-			if fits && !pinned && worker.Manifest.Task(r.Task) != nil {
-				ids = append(ids, r.ID)
-			}
-		}
+		ids := slices.Sorted(maps.Keys(commands)) // in the order they were made
 		if err := e.do(ctx, ids, func(w *work) error {
 			for _, id := range ids {
-				if _, err := w.decide(env, id, run.Enqueue{}); err != nil {
+				if _, err := w.decide(rel.env, id, commands[id]); err != nil {
 					return err
 				}
 			}
@@ -81,4 +100,58 @@ func (e *Engine) release(ctx context.Context, o store.Order) error {
 			return err
 		}
 	}
+}
+
+// releaser is one release of an environment's parked runs.
+type releaser struct {
+	e        *Engine
+	env      *tenant.Environment
+	current  *deploy.Worker            // nil: none
+	external map[string]*deploy.Worker // by external id; nil: none yet
+}
+
+// sort finds the runs that can go, and how.
+func (l *releaser) sort(tx *store.Tx, list []store.Parked, commands map[string]run.Enqueue) error {
+	for _, p := range list {
+		worker, c := l.current, run.Enqueue{}
+		if p.External != "" {
+			var err error
+			if worker, err = l.version(tx, p.External); err != nil {
+				return err
+			}
+			if worker != nil {
+				c = run.Enqueue{WorkerID: worker.ID, Version: worker.Version}
+			}
+		}
+		pinned := worker != nil && p.WorkerID != "" && p.WorkerID != worker.ID
+		if worker != nil && !pinned && takes(worker, p.Run) {
+			commands[p.ID] = c
+		}
+	}
+	return nil
+}
+
+// takes reports whether a worker has the task and the queue of a run.
+func takes(worker *deploy.Worker, r run.Run) bool {
+	return worker.Manifest.Task(r.Task) != nil && hasQueue(worker, r)
+}
+
+// hasQueue reports whether a worker knows the queue of a run. An implicit queue needs
+// no declaration.
+func hasQueue(worker *deploy.Worker, r run.Run) bool {
+	return deploy.Implicit(r.Lane.Queue) || worker.Manifest.HasQueue(r.Lane.Queue)
+}
+
+// version is the worker that an external id leads to; nil when there is none yet.
+func (l *releaser) version(tx *store.Tx, external string) (*deploy.Worker, error) {
+	worker, known := l.external[external]
+	if known {
+		return worker, nil
+	}
+	worker, err := tx.ExternalWorker(l.env.ID, external)
+	if isNotFound(err) {
+		worker, err = nil, nil
+	}
+	l.external[external] = worker
+	return worker, err
 }

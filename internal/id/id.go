@@ -18,6 +18,9 @@ const (
 	Waitpoint = "waitpoint"
 	Batch     = "batch"
 	Worker    = "worker"
+	Queue     = "queue"
+
+	Deployment = "deployment" // upstream's are random; these sort by time, which lists need
 )
 
 // Len is the length of an internal id minted here. Older 25-character ids are accepted where ids are read.

@@ -20,7 +20,8 @@ func Check(r Run) error {
 		{r.Attempt > MaxAttempts, "too many attempts"},
 		{r.Exec == Delayed && !r.Due.Equal(r.DelayUntil), "a delayed run has its delay as deadline"},
 		{needsDeadline(r.Exec) && r.Due.IsZero(), "somebody must answer for a run in a worker's hands"},
-		{(r.Exec == Finished || r.Exec == Suspended || r.Exec == Created) && !r.Due.IsZero(), "nothing is due for a run at rest"},
+		{(r.Exec == Finished || r.Exec == Suspended) && !r.Due.IsZero(), "nothing is due for a run at rest"},
+		{r.Exec == Created && r.Due.IsZero() == (r.Reason == ExternalPending), "a parked run is given up only if it waits for a deployment"},
 		{r.Exec == Created && r.Reason == "", "a parked run says why"},
 	} {
 		if c.broken {

@@ -11,11 +11,14 @@ type Create struct {
 	Run        Run
 	QueueTime  time.Time // the instant its place in the queue counts from; zero: now, or when the delay ends
 	PriorityMS int64     // how much earlier than QueueTime it is to stand in the queue
+	External   bool      // it waits, for a while, for a deployment that does not exist yet
 	Failed     *Error    // not nil: a stand-in for a batch item that could not be triggered, finished from the start
 }
 
-// Enqueue moves a delayed run whose time has come, or a parked one whose version exists, to its queue.
-type Enqueue struct{}
+// Enqueue moves a delayed run whose time has come, or a parked one whose version
+// exists, to its queue. The worker, if any, is the version that the parked run waited
+// for, and which it is locked to from now on.
+type Enqueue struct{ WorkerID, Version string }
 
 // Reschedule gives a delayed run another time.
 type Reschedule struct{ Until time.Time }

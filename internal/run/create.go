@@ -33,6 +33,9 @@ func decideCreate(c Create, x Ctx) (Plan, error) {
 		at = x.Now
 	}
 	r.Score = at.UnixMilli() - c.PriorityMS
+	if c.External {
+		return park(r, x), nil
+	}
 	if delayed {
 		p := move(r, Delayed, StatusDelayed, "Run was delayed", x)
 		p.Run.Due = r.DelayUntil
@@ -72,8 +75,29 @@ func queueDeadline(r Run, now time.Time) time.Time {
 	return due
 }
 
+// ExternalPending is why a run is parked that waits for the deployment with an external id.
+const ExternalPending = "EXTERNAL_DEPLOYMENT_PENDING"
+
+// maxExternalWait is how long a run waits for that deployment, counted from its delay.
+const maxExternalWait = time.Hour
+
+// park keeps a run until the deployment it waits for appears, or its patience is over.
+func park(r Run, x Ctx) Plan {
+	p := move(r, Created, StatusPendingVersion, "Run is waiting for a deployment", x)
+	p.Run.Reason = ExternalPending
+	from, wait := x.Now, maxExternalWait
+	if r.DelayUntil.After(from) {
+		from = r.DelayUntil
+	}
+	if r.TTL > 0 {
+		wait = min(wait, r.TTL)
+	}
+	p.Run.Due = from.Add(wait)
+	return p
+}
+
 // decideEnqueue is a no-op unless the run still waits for its time or its version.
-func decideEnqueue(r Run, x Ctx) Plan {
+func decideEnqueue(r Run, c Enqueue, x Ctx) Plan {
 	switch r.Exec {
 	case Delayed:
 		if r.DelayUntil.After(x.Now) {
@@ -82,6 +106,10 @@ func decideEnqueue(r Run, x Ctx) Plan {
 		}
 		return enqueue(r, "The delay is over", x)
 	case Created:
+		if c.WorkerID != "" {
+			r.WorkerID, r.Version = c.WorkerID, c.Version
+		}
+		r.Reason = ""
 		if r.DelayUntil.After(x.Now) {
 			p := move(r, Delayed, StatusDelayed, "Run was delayed", x)
 			p.Run.Due = r.DelayUntil

@@ -17,7 +17,7 @@ func Decide(r Run, c Command, x Ctx) (Plan, error) {
 	}
 	switch c := c.(type) {
 	case Enqueue:
-		return decideEnqueue(r, x), nil
+		return decideEnqueue(r, c, x), nil
 	case Reschedule:
 		return decideReschedule(r, c, x)
 	case Debounce:
@@ -67,7 +67,7 @@ func Deadline(r Run, policy *Policy, now time.Time) Command {
 	switch r.Exec {
 	case Delayed:
 		return Enqueue{}
-	case Queued:
+	case Queued, Created:
 		return Expire{}
 	default:
 		return Stall{Policy: policy}

@@ -79,6 +79,7 @@ const (
 	CodeDiskSpace        Code = "DISK_SPACE_EXCEEDED"
 	CodeOutdatedSDK      Code = "OUTDATED_SDK_VERSION"
 	CodeHandleError      Code = "HANDLE_ERROR_ERROR"
+	CodeNoDeployment     Code = "EXTERNAL_DEPLOYMENT_NOT_FOUND"
 	codeNoExecutor       Code = "COULD_NOT_FIND_EXECUTOR"
 	codeNoTask           Code = "COULD_NOT_FIND_TASK"
 	codeNoImport         Code = "COULD_NOT_IMPORT_TASK"

@@ -69,8 +69,15 @@ func nackDelay(n int) time.Duration {
 }
 
 // decideExpire ends a run whose time to live is over, unless a worker has ever
-// held it. A run that merely became eligible gets its next deadline.
+// held it, and one that has waited too long for a deployment. A run that merely
+// became eligible gets its next deadline.
 func decideExpire(r Run, x Ctx) Plan {
+	if r.Exec == Created && r.Overdue(x.Now) {
+		err := internalError(CodeNoDeployment, "The deployment that the run belongs to did not appear in time")
+		p := finish(r, StatusExpired, err, "Run expired while waiting for a deployment", x)
+		p.Run.ExpiredAt = x.Now
+		return p
+	}
 	if r.Exec != Queued {
 		return keep(r)
 	}

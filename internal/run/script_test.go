@@ -142,9 +142,10 @@ func (s *script) command(name string, args map[string]string) run.Command {
 		if d := duration(args["delay"]); d != 0 {
 			r.DelayUntil = s.ctx.Now.Add(d)
 		}
-		return run.Create{Run: r, PriorityMS: int64(number(args["priority"])) * 1000}
+		_, external := args["external"]
+		return run.Create{Run: r, External: external, PriorityMS: int64(number(args["priority"])) * 1000}
 	case "enqueue":
-		return run.Enqueue{}
+		return run.Enqueue{WorkerID: args["worker"], Version: args["worker"]}
 	case "reschedule":
 		return run.Reschedule{Until: s.ctx.Now.Add(duration(args["in"]))}
 	case "debounce":

@@ -194,6 +194,8 @@ type Extra struct {
 	PriorityMS   int64             `json:"priorityMs,omitempty"`
 	ScheduleID   string            `json:"scheduleId,omitempty"`
 	Streams      string            `json:"streams,omitempty"` // realtime streams version the SDK asked for
+
+	ExternalDeployment string `json:"externalDeployment,omitempty"` // external id of the deployment the run belongs to, which a parked one waits for
 }
 
 // KeyOptions is the idempotency key as the user wrote it, for display.

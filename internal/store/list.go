@@ -220,7 +220,7 @@ func (f RunFilter) demand(q *pick) {
 }
 
 // names are statuses as the store writes them; nil stays nil.
-func names(statuses []run.Status) []string {
+func names[S ~string](statuses []S) []string {
 	if statuses == nil {
 		return nil
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"sear/internal/deploy"
-	"sear/internal/fault"
 	"sear/internal/id"
 	"sear/internal/queue"
 	"sear/internal/run"
@@ -103,33 +102,44 @@ func (tx *Tx) EnvironmentsWaitingForSlots() ([]string, error) {
 	return tx.texts(`SELECT DISTINCT env_id FROM run WHERE exec = 'QUEUED_EXECUTING'`)
 }
 
-// QueueLimits maps the queues of these names to how many runs each of their lanes
-// may hold: 0 while paused, queue.Unlimited without a limit.
-func (tx *Tx) QueueLimits(envID string, names []string) (map[string]int, error) {
-	rows, err := tx.Query(`SELECT name, paused, COALESCE(override, base_limit) FROM queue WHERE env_id = $1 AND name {{in $2}}`,
+// QueueSettings are the limits of the queues of these names; those that no worker
+// has declared are absent.
+func (tx *Tx) QueueSettings(envID string, names []string) (map[string]queue.Settings, error) {
+	rows, err := tx.Query(`SELECT name, paused, base_limit, override, override_pct FROM queue WHERE env_id = $1 AND name {{in $2}}`,
 		envID, sqldb.List(names))
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	out := make(map[string]int, len(names))
+	out := make(map[string]queue.Settings, len(names))
 	for rows.Next() {
 		var name string
-		var paused bool
-		var limit *int
-		if err := rows.Scan(&name, &paused, &limit); err != nil {
+		var s settingsRow
+		if err := rows.Scan(&name, &s.paused, &s.base, &s.runs, &s.percent); err != nil {
 			return nil, err
 		}
-		switch {
-		case paused:
-			out[name] = 0
-		case limit == nil:
-			out[name] = queue.Unlimited
-		default:
-			out[name] = *limit
-		}
+		out[name] = s.settings()
 	}
 	return out, rows.Err()
+}
+
+// settingsRow is how the settings of a queue are stored: of an override either the
+// number of runs or the percentage.
+type settingsRow struct {
+	paused     bool
+	base, runs *int
+	percent    *float64
+}
+
+func (r settingsRow) settings() queue.Settings {
+	s := queue.Settings{Paused: r.paused, Declared: r.base}
+	switch {
+	case r.percent != nil:
+		s.Override = &queue.Override{Percent: *r.percent}
+	case r.runs != nil:
+		s.Override = &queue.Override{Runs: *r.runs}
+	}
+	return s
 }
 
 // HasQueue reports whether an environment knows a queue of this name.
@@ -145,6 +155,16 @@ func (tx *Tx) HasQueue(envID, name string) (bool, error) {
 // DeclareQueues makes the queues of a new worker known. A limit in code changes
 // the base only; an override stays in force.
 func (tx *Tx) DeclareQueues(envID string, queues []deploy.Queue, now time.Time) error {
+	return tx.addQueues(envID, queues, now, `DO UPDATE SET base_limit = excluded.base_limit`)
+}
+
+// AddQueues makes those queues known that nobody knows yet, for a version that is not
+// to change anything for others.
+func (tx *Tx) AddQueues(envID string, queues []deploy.Queue, now time.Time) error {
+	return tx.addQueues(envID, queues, now, `DO NOTHING`)
+}
+
+func (tx *Tx) addQueues(envID string, queues []deploy.Queue, now time.Time, known string) error {
 	args := make([]any, 0, 7*len(queues))
 	for _, q := range queues {
 		kind := "custom"
@@ -158,29 +178,7 @@ func (tx *Tx) DeclareQueues(envID string, queues []deploy.Queue, now time.Time) 
 		args = append(args, id.New(now), envID, q.Name, kind, limit, 0, now.UnixMicro())
 	}
 	_, err := tx.InsertRows(`INSERT INTO queue (id, env_id, name, kind, base_limit, paused, created_at) VALUES {{values}}
-		ON CONFLICT (env_id, name) DO UPDATE SET base_limit = excluded.base_limit`, 7, args)
-	return err
-}
-
-// SetQueuePaused pauses or resumes a queue by its name.
-func (tx *Tx) SetQueuePaused(envID, name string, paused bool) error {
-	n, err := tx.Exec(`UPDATE queue SET paused = $1 WHERE env_id = $2 AND name = $3`, flag(paused), envID, name)
-	if err == nil && n == 0 {
-		return fault.New(fault.NotFound, "Queue not found")
-	}
-	return err
-}
-
-// OverrideQueue sets, or with nil removes, the limit that stands above the declared one.
-func (tx *Tx) OverrideQueue(envID, name string, limit *int, now time.Time) error {
-	var value, at any
-	if limit != nil {
-		value, at = *limit, now.UnixMicro()
-	}
-	n, err := tx.Exec(`UPDATE queue SET override = $1, overridden_at = $2 WHERE env_id = $3 AND name = $4`, value, at, envID, name)
-	if err == nil && n == 0 {
-		return fault.New(fault.NotFound, "Queue not found")
-	}
+		ON CONFLICT (env_id, name) `+known, 7, args)
 	return err
 }
 
@@ -199,4 +197,10 @@ func (tx *Tx) QueueID(envID, name string) (string, error) {
 func (tx *Tx) LockSlots(envID string) (limit int, paused bool, err error) {
 	err = tx.QueryRow(`SELECT concurrency_limit, paused FROM env WHERE id = $1 {{lock}}`, envID).Scan(&limit, &paused)
 	return limit, paused, err
+}
+
+// ConcurrencyLimit is how many runs an environment may execute at once.
+func (tx *Tx) ConcurrencyLimit(envID string) (limit int, err error) {
+	err = tx.QueryRow(`SELECT concurrency_limit FROM env WHERE id = $1`, envID).Scan(&limit)
+	return limit, err
 }

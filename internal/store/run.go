@@ -138,7 +138,7 @@ type NewRun struct {
 	Def run.Definition
 }
 
-const insertColumns = 43
+const insertColumns = 44
 
 // InsertRuns inserts runs as a create command made them. A key that another run
 // holds is a unique violation (sqldb.IsUnique).
@@ -168,12 +168,12 @@ func (tx *Tx) InsertRuns(runs []NewRun) error {
 			r.MaxAttempts, r.MaxDuration, orNull(r.Machine), int64(r.TTL), orNull(r.ParentID), orNull(root(r)), orNull(r.BatchID),
 			r.BatchIndex, r.Depth, flag(r.ResumeParent), int64(r.Usage), micros(r.CreatedAt), micros(r.UpdatedAt), micros(r.DelayUntil),
 			micros(r.QueuedAt), flag(d.Test), jsonOrNull(d.Tags), orNull(d.Key.Key), micros(d.Key.ExpiresAt), orNull(d.CallKey),
-			string(extra), orNull(d.Extra.Region), orNull(d.Extra.ScheduleID), payload, orNull(d.Payload.Type))
+			string(extra), orNull(d.Extra.Region), orNull(d.Extra.ScheduleID), payload, orNull(d.Payload.Type), orNull(r.Reason))
 	}
 	_, err := tx.InsertRows(`INSERT INTO run (id, env_id, task, status, exec, seq, attempt, began, note, moved_at, queued, lane, score,
 		slot, nacks, due_at, worker_id, version, max_attempts, max_duration, machine, ttl, parent_id, root_id, batch_id,
 		batch_index, depth, resume_parent, usage, created_at, updated_at, delay_until, queued_at, is_test, tags, idem_key,
-		idem_expires, request_key, extra, region, schedule_id, payload, payload_type) VALUES {{values}}`, insertColumns, args)
+		idem_expires, request_key, extra, region, schedule_id, payload, payload_type, reason) VALUES {{values}}`, insertColumns, args)
 	if err != nil {
 		return err
 	}
@@ -225,13 +225,14 @@ func (tx *Tx) DueRuns(now time.Time, n int) ([]run.Run, error) {
 		now.UnixMicro(), n)
 }
 
-// NextDue is the earliest deadline of any run, waitpoint or batch; zero when there is none.
+// NextDue is the earliest deadline of any run, waitpoint, batch or deployment; zero when there is none.
 func (tx *Tx) NextDue() (time.Time, error) {
 	var next time.Time
 	err := tx.QueryRow(`SELECT min(due_at) FROM (
 		SELECT min(due_at) AS due_at FROM run WHERE due_at IS NOT NULL UNION ALL
 		SELECT min(due_at) FROM waitpoint WHERE due_at IS NOT NULL AND done = 0 UNION ALL
-		SELECT min(due_at) FROM batch WHERE due_at IS NOT NULL) AS d`).Scan(instant(&next))
+		SELECT min(due_at) FROM batch WHERE due_at IS NOT NULL UNION ALL
+		SELECT min(due_at) FROM deployment WHERE due_at IS NOT NULL) AS d`).Scan(instant(&next))
 	return next, err
 }
 
@@ -258,8 +259,32 @@ func (tx *Tx) texts(query string, args ...any) ([]string, error) {
 	return out, rows.Err()
 }
 
-// ParkedRuns are up to n ids of runs that wait for a version, oldest first, after the given id.
-func (tx *Tx) ParkedRuns(envID, after string, n int) ([]run.Run, error) {
-	return tx.queryRuns(`SELECT `+runColumns+` FROM run WHERE env_id = $1 AND exec = 'RUN_CREATED' AND id > $2 ORDER BY id LIMIT $3`,
+// Parked is a run that waits for a version, and the external id of the deployment
+// that it waits for, if it does.
+type Parked struct {
+	run.Run
+	External string
+}
+
+// ParkedRuns are up to n runs that wait for a version, oldest first, after the given id.
+func (tx *Tx) ParkedRuns(envID, after string, n int) ([]Parked, error) {
+	rows, err := tx.Query(`SELECT `+runColumns+`, extra FROM run WHERE env_id = $1 AND exec = 'RUN_CREATED' AND id > $2 ORDER BY id LIMIT $3`,
 		envID, after, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []Parked
+	for rows.Next() {
+		var p Parked
+		var extra run.Extra
+		if p.Run, err = scanRun(rows, jsonInto(&extra)); err != nil {
+			return nil, err
+		}
+		if p.Reason == run.ExternalPending {
+			p.External = extra.ExternalDeployment
+		}
+		out = append(out, p)
+	}
+	return out, rows.Err()
 }

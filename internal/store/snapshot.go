@@ -39,8 +39,13 @@ func (tx *Tx) LogSnapshots(list []Snapshot) error {
 
 // SnapshotsSince reads up to n superseded snapshots of a run after seq, oldest first. The newest is in the run's row.
 func (tx *Tx) SnapshotsSince(runID string, seq int64, n int) ([]Snapshot, error) {
-	rows, err := tx.Query(`SELECT run_id, seq, exec, status, attempt, note, wait_for, worker_id, moved_at
-		FROM snapshot WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3`, runID, seq, n)
+	return tx.querySnapshots(`SELECT `+snapshotColumns+` FROM snapshot WHERE run_id = $1 AND seq > $2 ORDER BY seq LIMIT $3`, runID, seq, n)
+}
+
+const snapshotColumns = `run_id, seq, exec, status, attempt, note, wait_for, worker_id, moved_at`
+
+func (tx *Tx) querySnapshots(query string, args ...any) ([]Snapshot, error) {
+	rows, err := tx.Query(query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -25,66 +25,75 @@ func (tx *Tx) oneWorker(query string, args ...any) (*deploy.Worker, error) {
 	return &w, err
 }
 
-// NewestWorkerID is the id of the worker registered last in an environment, ErrNoWorker when there is none.
-func (tx *Tx) NewestWorkerID(envID string) (string, error) {
-	var workerID string
-	err := tx.QueryRow(`SELECT id FROM worker WHERE env_id = $1 ORDER BY number DESC LIMIT 1`, envID).Scan(&workerID)
-	if errors.Is(err, sqldb.ErrNoRows) {
-		return "", ErrNoWorker
-	}
-	return workerID, err
-}
-
 // Worker reads a worker of an environment by its id.
 func (tx *Tx) Worker(envID, workerID string) (*deploy.Worker, error) {
 	return tx.oneWorker(`SELECT `+workerColumns+` FROM worker WHERE id = $1 AND env_id = $2`, workerID, envID)
 }
 
-// WorkerByVersion reads a worker of an environment by its version.
+// WorkerByVersion reads a worker of an environment by its version. That of a
+// deployment is found once it is deployed.
 func (tx *Tx) WorkerByVersion(envID, version string) (*deploy.Worker, error) {
-	return tx.oneWorker(`SELECT `+workerColumns+` FROM worker WHERE env_id = $1 AND version = $2`, envID, version)
+	return tx.oneWorker(`SELECT `+workerColumns+` FROM worker WHERE env_id = $1 AND version = $2
+		AND (deployment_id IS NULL OR deployment_id IN (SELECT id FROM deployment WHERE env_id = $1 AND status = 'DEPLOYED'))`, envID, version)
 }
 
-// AddWorker registers a build. A build with the content of the newest worker is
-// that worker: added is false then.
+// LatestVersion is the highest version of the day that a worker or a deployment of an
+// environment has, "" for none.
+func (tx *Tx) LatestVersion(envID string, now time.Time) (version string, err error) {
+	day := deploy.Day(now)
+	err = tx.QueryRow(`SELECT version FROM (
+		SELECT version FROM worker WHERE env_id = $1 AND version >= $2 AND version < $3 UNION ALL
+		SELECT version FROM deployment WHERE env_id = $1 AND version >= $2 AND version < $3) AS v`+newestVersion+` LIMIT 1`,
+		envID, day+".", day+"/").Scan(&version) // the slash comes after the point
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return "", nil
+	}
+	return version, err
+}
+
+// AddWorker registers a build without a deployment. A build with the content of the
+// newest such worker is that worker: added is false then.
 func (tx *Tx) AddWorker(envID string, m deploy.Manifest, now time.Time) (w *deploy.Worker, added bool, err error) {
 	if err := tx.LockEnvironment(envID); err != nil {
 		return nil, false, err
 	}
-	latest := ""
-	switch newest, hash, err := tx.newestWorker(envID); {
-	case err == nil && hash == m.ContentHash:
+	newest, err := tx.oneWorker(`SELECT `+workerColumns+` FROM worker WHERE env_id = $1 AND deployment_id IS NULL
+		ORDER BY number DESC LIMIT 1`, envID)
+	switch {
+	case err == nil && newest.Manifest.ContentHash == m.ContentHash:
 		return newest, false, nil
-	case err == nil:
-		latest = newest.Version
-	case !errors.Is(err, ErrNoWorker):
+	case err != nil && !errors.Is(err, ErrNoWorker):
 		return nil, false, err
 	}
-	files := m.SourceFiles
-	m.SourceFiles = nil
-	w = &deploy.Worker{ID: id.New(now), EnvID: envID, Version: deploy.NextVersion(latest, now), Manifest: m, CreatedAt: now}
-	manifest, err := json.Marshal(m)
+	latest, err := tx.LatestVersion(envID, now)
 	if err != nil {
 		return nil, false, err
 	}
-	if _, err := tx.Exec(`INSERT INTO worker (id, env_id, number, version, content_hash, manifest, created_at)
-		VALUES ($1, $2, (SELECT COALESCE(max(number), 0) + 1 FROM worker WHERE env_id = $2), $3, $4, $5, $6)`,
-		w.ID, envID, w.Version, m.ContentHash, string(manifest), now.UnixMicro()); err != nil {
-		return nil, false, err
-	}
-	return w, true, tx.addFiles(w.ID, files)
+	w = &deploy.Worker{ID: id.New(now), EnvID: envID, Version: deploy.NextVersion(latest, now), CreatedAt: now}
+	return w, true, tx.insertWorker(w, "", m)
 }
 
-func (tx *Tx) newestWorker(envID string) (*deploy.Worker, string, error) {
-	workerID, err := tx.NewestWorkerID(envID)
+// AddDeploymentWorker stores the worker of a deployment, which has its version.
+func (tx *Tx) AddDeploymentWorker(d deploy.Deployment, m deploy.Manifest, now time.Time) (*deploy.Worker, error) {
+	w := &deploy.Worker{ID: d.WorkerID, EnvID: d.EnvID, Version: d.Version, CreatedAt: now}
+	return w, tx.insertWorker(w, d.ID, m)
+}
+
+// insertWorker stores a worker and gives it its manifest. The environment must be locked.
+func (tx *Tx) insertWorker(w *deploy.Worker, deploymentID string, m deploy.Manifest) error {
+	files := m.SourceFiles
+	m.SourceFiles = nil
+	w.Manifest = m
+	manifest, err := json.Marshal(m)
 	if err != nil {
-		return nil, "", err
+		return err
 	}
-	w, err := tx.Worker(envID, workerID)
-	if err != nil {
-		return nil, "", err
+	if _, err := tx.Exec(`INSERT INTO worker (id, env_id, number, version, content_hash, manifest, created_at, deployment_id)
+		VALUES ($1, $2, (SELECT COALESCE(max(number), 0) + 1 FROM worker WHERE env_id = $2), $3, $4, $5, $6, $7)`,
+		w.ID, w.EnvID, w.Version, m.ContentHash, string(manifest), w.CreatedAt.UnixMicro(), orNull(deploymentID)); err != nil {
+		return err
 	}
-	return w, w.Manifest.ContentHash, nil
+	return tx.addFiles(w.ID, files)
 }
 
 func (tx *Tx) addFiles(workerID string, files []deploy.SourceFile) error {

@@ -116,29 +116,34 @@ func validate(text []byte) error {
 }
 
 func readItem(line []byte, problems *rest.Problems) Item {
-	var item Item
 	f, ok := formOf(line, problems)
 	if !ok {
-		return item
+		return Item{}
 	}
+	return f.item(line, true, true)
+}
+
+// item reads an item, which has to say its index and its task if it is to say them.
+func (f form) item(text []byte, indexed, named bool) Item {
+	var item Item
 	var payload []byte
-	var indexed, named bool
-	for k, v := range members(line) {
-		switch string(k) {
-		case "index":
-			indexed = true
-			item.Index = f.count("index", v, 0)
-		case "task":
-			named = true
-			item.Task = f.task("task", v)
+	hasIndex, hasTask := !indexed, !named
+	for k, v := range members(text) {
+		switch k := string(k); {
+		case k == "index" && indexed:
+			hasIndex = true
+			item.Index = f.count(k, v, 0)
+		case k == "task" && named:
+			hasTask = true
+			item.Task = f.task(k, v)
 		default:
-			item.TriggerBody.read(f, string(k), v, &payload)
+			item.TriggerBody.read(f, k, v, &payload)
 		}
 	}
-	if !indexed {
+	if !hasIndex {
 		f.required("index")
 	}
-	if !named {
+	if !hasTask {
 		f.required("task")
 	}
 	item.finish(f, payload)

@@ -51,6 +51,7 @@ type options struct {
 	priorityMS     int64
 	region         string
 	version        string
+	external       string
 	debounce       *debounce
 	parentRun      string
 	resumeParent   bool
@@ -118,9 +119,7 @@ func (o *options) readRest(f form, name string, v []byte) {
 	case "lockToVersion":
 		o.version = f.text(name, v)
 	case "externalDeploymentId":
-		if v[0] != 'n' { // null is as good as absent
-			f.text(name, v)
-		}
+		o.external = f.external(name, v)
 	case "debounce":
 		o.debounce = f.debounce(name, v)
 	case "parentRunId":
@@ -130,6 +129,18 @@ func (o *options) readRest(f form, name string, v []byte) {
 	case "test":
 		o.test = f.boolean(name, v)
 	}
+}
+
+// external reads an external deployment id. Null and blank text are as good as absent.
+func (f form) external(key string, v []byte) string {
+	if isNull(v) {
+		return ""
+	}
+	s := strings.TrimSpace(f.text(key, v))
+	if length(s) > deploy.MaxExternalID {
+		f.add(key, fmt.Sprintf("externalId must be at most %d characters", deploy.MaxExternalID))
+	}
+	return s
 }
 
 // minDuration is the least maxDuration, in seconds.

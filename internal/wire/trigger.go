@@ -101,6 +101,9 @@ func (f form) document(key string, v []byte, mediaType string) string {
 	return string(text)
 }
 
+// Key is the idempotency key that the options name.
+func (b *TriggerBody) Key() string { return b.key.Text }
+
 // Trigger is what a client wants to be triggered. Its fields mean what those of
 // engine.Trigger of the same name do.
 type Trigger struct {
@@ -121,6 +124,7 @@ type Trigger struct {
 	PriorityMS     int64
 	Region         string
 	Version        string
+	External       string // the deployment it belongs to, by its external id
 	Debounce       *Debounce
 	ParentID       string // internal id
 	ResumeParent   bool
@@ -162,7 +166,7 @@ func (b *TriggerBody) Trigger(now time.Time) (Trigger, error) {
 		Payload: b.payload, Context: b.context, Queue: b.queue, ConcurrencyKey: b.concurrencyKey,
 		DelayUntil: until, TTL: b.ttl, TTLText: b.ttlText, Tags: filled(b.tags), Test: b.test, Key: b.key,
 		Machine: b.machine, MaxAttempts: b.maxAttempts, MaxDuration: b.maxDuration, PriorityMS: b.priorityMS,
-		Region: b.region, Version: b.version, Debounce: debounce,
+		Region: b.region, Version: b.version, External: b.external, Debounce: debounce,
 		ParentID: ParentID(b.parentRun), ResumeParent: b.resumeParent,
 	}
 	if b.metadata != "" {

@@ -58,3 +58,21 @@ export const gated = task({
     return { label, attempt: ctx.attempt.number };
   },
 });
+
+/** Like gated, but for one suite alone: its queue is paused and limited. */
+export const letters = task({
+  id: "letters",
+  run: async ({ gate, label, mark }: Gated) => {
+    if (gate) await gateOpened(gate);
+    await leaveMark(mark, label ?? "letter");
+  },
+});
+
+/** Likewise, in a queue with a slash in its name. */
+export const urgentLetters = task({
+  id: "urgent-letters",
+  queue: queue({ name: "mail/urgent", concurrencyLimit: 2 }),
+  run: async ({ gate }: Gated) => {
+    if (gate) await gateOpened(gate);
+  },
+});

@@ -1,0 +1,4 @@
+package store
+
+// QueueCounts is the part of a query that counts the runs of queues.
+const QueueCounts = queueCounts
