@@ -35,6 +35,7 @@ var layers = map[string]int{
 
 	"internal/tenant": pureLayer, "internal/run": pureLayer, "internal/queue": pureLayer,
 	"internal/deploy": pureLayer, "internal/wire": pureLayer, "internal/schedule": pureLayer, "internal/telemetry": pureLayer,
+	"internal/failure": pureLayer,
 
 	"internal/store": 2, "internal/blob": 2,
 	"internal/auth": 3, "internal/engine": 3,
@@ -47,6 +48,7 @@ var layers = map[string]int{
 // siblings are the imports within a layer that are allowed.
 var siblings = map[string][]string{
 	"internal/rest": {"internal/fault"}, "internal/sockio": {"internal/fault"}, "internal/sqldb": {"internal/fault"},
+	"internal/failure":    {"internal/run", "internal/deploy"},                                                           // what failed, and in which version
 	"internal/telemetry":  {"internal/run"},                                                                              // its snapshots are told as spans
 	"internal/run":        {"internal/queue"},                                                                            // types only
 	"internal/wire":       {"internal/run", "internal/queue", "internal/tenant", "internal/deploy", "internal/schedule"}, // their JSON

@@ -23,7 +23,7 @@ var (
 	createdQuery = []string{"filter[createdAt][period]", "filter[createdAt][from]", "filter[createdAt][to]"}
 	runsQuery    = join(cursorQuery, createdQuery, []string{
 		"filter[status]", "filter[taskIdentifier]", "filter[version]", "filter[bulkAction]", "filter[tag]", "filter[schedule]",
-		"filter[isTest]", "filter[batch]", "filter[queue]", "filter[machine]", "filter[region]",
+		"filter[isTest]", "filter[batch]", "filter[error]", "filter[queue]", "filter[machine]", "filter[region]",
 	})
 )
 
@@ -64,6 +64,12 @@ var calls = map[string]call{
 	"GET " + runPath + "/events":               {summary: "Read the events of a run"},
 	"GET " + runPath + "/packets/{kind}":       {summary: "Get a URL for a run's large payload or output"},
 	"POST /api/v1/idempotencyKeys/{key}/reset": {summary: "Let the next trigger with a key make a new run", body: jsonBody},
+
+	"GET /api/v1/errors":               {summary: "List what runs failed of", query: join(cursorQuery, []string{"filter[taskIdentifier]", "filter[version]", "filter[status]", "filter[search]", "filter[period]", "filter[from]", "filter[to]"})},
+	"GET " + errorPath:                 {summary: "Read what runs failed of"},
+	"POST " + errorPath + "/resolve":   {summary: "Say that an error is mended", body: jsonBody},
+	"POST " + errorPath + "/ignore":    {summary: "Ignore an error, for a time or until it comes more often", body: jsonBody},
+	"POST " + errorPath + "/unresolve": {summary: "Take back that an error is mended or ignored"},
 
 	"POST " + tokenPath:                                  {summary: "Create a waitpoint token", body: jsonBody},
 	"GET " + tokenPath:                                   {summary: "List waitpoint tokens", query: join(cursorQuery, createdQuery, []string{"filter[status]", "filter[idempotencyKey]", "filter[tags]"})},

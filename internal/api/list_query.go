@@ -117,8 +117,13 @@ func (q *query) refuse(name, what string, values []string, allowed func(string) 
 // created reads the three ways to bound the time of creation. A period that cannot
 // be read is ignored, as upstream does.
 func (q *query) created(now time.Time) store.Created {
-	c := store.Created{From: q.instant("filter[createdAt][from]"), To: q.instant("filter[createdAt][to]")}
-	if d, ok := deploy.ParseDuration(q.values.Get("filter[createdAt][period]")); ok {
+	return q.within("filter[createdAt]", now)
+}
+
+// within reads the three ways to bound a time, which are members of a parameter.
+func (q *query) within(name string, now time.Time) store.Created {
+	c := store.Created{From: q.instant(name + "[from]"), To: q.instant(name + "[to]")}
+	if d, ok := deploy.ParseDuration(q.values.Get(name + "[period]")); ok {
 		if from := now.Add(-d); from.After(c.From) {
 			c.From = from
 		}
@@ -175,6 +180,13 @@ func readRunQuery(r *http.Request) (runQuery, error) {
 			q.problems.Add("filter[batch]", "Invalid batch id: "+v)
 		}
 		out.filter.BatchID = batchID
+	}
+	if v := q.values.Get("filter[error]"); v != "" {
+		errorID, ok := id.Internal(id.Error, v)
+		if !ok {
+			q.problems.Add("filter[error]", "Invalid error id: "+v)
+		}
+		out.filter.ErrorID = errorID
 	}
 	if q.values.Get("filter[bulkAction]") != "" { // there are none yet, so no run belongs to one
 		out.filter.Statuses = []run.Status{}

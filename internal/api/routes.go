@@ -37,6 +37,7 @@ const (
 	runPath   = "/api/v1/runs/{run}"
 	tokenPath = "/api/v1/waitpoints/tokens"
 	varPath   = "/api/v1/projects/{ref}/envvars/{env}"
+	errorPath = "/api/v1/errors/{error}"
 	queuePath = "/api/v1/queues/{queue}"
 
 	deploymentsPath = "/api/v1/deployments"
@@ -86,6 +87,12 @@ func (a *API) runRoutes() []route {
 		{get, runPath + "/events", scoped, true, a.runEvents},
 		{get, runPath + "/packets/{kind}", scoped, true, a.runPacket},
 		{post, "/api/v1/idempotencyKeys/{key}/reset", scoped, true, a.resetKey},
+
+		{get, "/api/v1/errors", scoped, true, a.listErrors},
+		{get, errorPath, scoped, true, a.getError},
+		{post, errorPath + "/resolve", scoped, true, a.resolveError},
+		{post, errorPath + "/ignore", scoped, true, a.ignoreError},
+		{post, errorPath + "/unresolve", scoped, true, a.unresolveError},
 
 		{post, tokenPath, secret, false, a.createToken},
 		{get, tokenPath, secret, false, a.listTokens},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"sear/internal/failure"
 	"sear/internal/fault"
 	"sear/internal/run"
 	"sear/internal/store"
@@ -46,9 +47,10 @@ type effects struct {
 	done     []string // runs, batches and waitpoints that completed
 	unblock  []string // runs to look at after the commit
 	children []cancelled
-	notify   []string // runs whose worker is to look
-	stirred  []string // environments with more to do: a run became ready, or a slot free
-	resuming []string // environments where a run waits for its slot
+	failed   []run.Run // that ended as failures, to be counted in their groups
+	notify   []string  // runs whose worker is to look
+	stirred  []string  // environments with more to do: a run became ready, or a slot free
+	resuming []string  // environments where a run waits for its slot
 	due      time.Time
 	debounce []debounceKey // keys that lead to runs in created
 	writes   []func(tx *store.Tx) error
@@ -169,6 +171,9 @@ func (w *work) note(before run.Run, p run.Plan) {
 	}
 	if p.Finished {
 		w.done = append(w.done, r.ID)
+		if failure.Failed(r) {
+			w.failed = append(w.failed, r)
+		}
 	}
 	if p.Children != "" {
 		w.children = append(w.children, cancelled{r.ID, p.Children})
@@ -217,6 +222,9 @@ func (w *work) flush() error {
 	}
 	if err := w.flushEdges(); err != nil {
 		return fmt.Errorf("save waitpoints: %w", err)
+	}
+	if err := w.tx.SeeFailures(w.failed); err != nil {
+		return fmt.Errorf("count failures: %w", err)
 	}
 	if err := w.tx.Define(w.define); err != nil {
 		return err

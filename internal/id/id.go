@@ -19,6 +19,7 @@ const (
 	Batch     = "batch"
 	Worker    = "worker"
 	Queue     = "queue"
+	Error     = "error" // a group of failures
 
 	Deployment = "deployment" // upstream's are random; these sort by time, which lists need
 )

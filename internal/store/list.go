@@ -140,6 +140,7 @@ type RunFilter struct {
 	BatchID  string
 	Test     *bool
 	Created  Created
+	ErrorID  string // a group of failures that the run belongs to
 
 	members []string // runs of the batch, which has an index that planners do not see the use of
 }
@@ -172,7 +173,14 @@ func (tx *Tx) ListRuns(f RunFilter, p Page) (List[Detail], error) {
 }
 
 func (tx *Tx) listEnv(f RunFilter, envID string, p Page) ([]string, error) {
-	if f.Tags == nil {
+	switch {
+	case f.Tags == nil && f.ErrorID != "":
+		q := &pick{from: "error_run e CROSS JOIN run", keys: []string{"e.run_id", "run.id"}, where: []string{"run.id = e.run_id"}}
+		q.is("e.error_id", f.ErrorID)
+		q.is("run.env_id", envID)
+		f.demand(q)
+		return q.ids(tx, p)
+	case f.Tags == nil:
 		q := &pick{from: "run", keys: []string{"run.id"}}
 		q.is("run.env_id", envID)
 		f.demand(q)
@@ -184,6 +192,9 @@ func (tx *Tx) listEnv(f RunFilter, envID string, p Page) ([]string, error) {
 		q.is("t.env_id", envID)
 		q.is("t.tag", tag)
 		f.demand(q)
+		if f.ErrorID != "" {
+			q.where = append(q.where, "EXISTS (SELECT 1 FROM error_run WHERE error_id = "+q.arg(f.ErrorID)+" AND run_id = run.id)")
+		}
 		found, err := q.ids(tx, p)
 		if err != nil {
 			return nil, err
