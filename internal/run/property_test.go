@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -27,7 +28,7 @@ type world struct {
 
 func newWorld(seed uint64) *world {
 	return &world{now: t0, waits: map[string][]string{}, ends: map[string]int{}, limit: 7,
-		limits: map[string]int{"a": 1, "b": 3, "c": queue.Unlimited, "paused": 0}, rnd: rand.New(rand.NewPCG(seed, 1))}
+		limits: map[string]int{"a": 1, "b": 3, "c": math.MaxInt, "paused": 0}, rnd: rand.New(rand.NewPCG(seed, 1))}
 }
 
 func (w *world) ctx() run.Ctx {
