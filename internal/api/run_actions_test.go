@@ -74,6 +74,7 @@ func TestCancel(t *testing.T) {
 		t.Errorf("%s, error %s", got.Status, got.Error)
 	}
 	s.elsewhere("POST", "cancel", nil, "Resource not found")
+	expect(t, "unknown", s.Call(t, "POST", "/api/v2/runs/run_unknown/cancel", nil), 404, `{"error":"Resource not found"}`)
 
 	friendly = s.trigger(`{}`)
 	s.guard("POST", action(friendly, "cancel"), nil, 200, []string{"write:runs", "write:runs:" + friendly, "write:tasks:my-task"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -40,7 +41,8 @@ func (e *StatusError) Error() string {
 
 // Send makes a request and returns whatever the server answers. body is sent as it
 // is when it is a string or bytes, as JSON otherwise, and not at all when it is nil.
-// Like the official CLI, it does not say that JSON is JSON.
+// Like the official CLI, it does not say that JSON is JSON. What the contract has an
+// operation for is compared with it: a [ContractError] comes together with the answer.
 func (c Client) Send(ctx context.Context, method, path string, body any) (Response, error) {
 	sent, err := encode(body)
 	if err != nil {
@@ -63,8 +65,12 @@ func (c Client) Send(ctx context.Context, method, path string, body any) (Respon
 		return Response{}, err
 	}
 	defer answer.Body.Close()
-	got, err := io.ReadAll(answer.Body)
-	return Response{answer.StatusCode, answer.Header, got}, err
+	whole, err := io.ReadAll(answer.Body)
+	got := Response{answer.StatusCode, answer.Header, whole}
+	if err != nil {
+		return got, err
+	}
+	return got, checkContract(r, sent, got)
 }
 
 func encode(body any) ([]byte, error) {
@@ -97,7 +103,10 @@ func request[T any](ctx context.Context, c Client, method, path string, body any
 func (c Client) Call(t testing.TB, method, path string, body any) Response {
 	t.Helper()
 	answer, err := c.Send(t.Context(), method, path, body)
-	if err != nil {
+	var broken *ContractError
+	if errors.As(err, &broken) {
+		t.Error(err)
+	} else if err != nil {
 		t.Fatal(err)
 	}
 	return answer

@@ -287,7 +287,8 @@ func persist[T any](w *Worker, method, path string, body any) (T, error) {
 	for {
 		v, err := request[T](w.ctx, c, method, path, body)
 		var refused *StatusError
-		if err == nil || w.ctx.Err() != nil || errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
+		var broken *ContractError
+		if err == nil || w.ctx.Err() != nil || errors.As(err, &broken) || errors.As(err, &refused) && refused.Status < http.StatusInternalServerError {
 			return v, err
 		}
 		w.sleep(retryPause)

@@ -32,7 +32,7 @@ var cluster struct {
 // package whose tests call URL wants:
 //
 //	func TestMain(m *testing.M) { pgtest.Main(m) }
-func Main(m *testing.M) {
+func Main(m interface{ Run() int }) {
 	code := m.Run()
 	if cluster.stop != nil {
 		if err := cluster.stop(); err != nil {
