@@ -36,12 +36,6 @@ var owed = []string{
 
 	"create_schedule_v1", "list_schedules_v1", "get_schedule_v1", "update_schedule_v1", "delete_schedule_v1",
 	"deactivate_schedule_v1", "activate_schedule_v1", "get_timezones_v1",
-	"get_run_trace_v1", "get_run_events_v1",
-	"get_deployment_v1", "get_latest_deployment_v1", "promote_deployment_v1",
-	"list_project_envvars_v1", "create_project_envvar_v1", "upload_project_envvars_v1",
-	"get_project_envvar_v1", "delete_project_envvar_v1", "update_project_envvar_v1",
-	"batch_trigger_task_by_id_v1", "batch_trigger_task_v1",
-	"list_queues_v1", "retrieve_queue_v1", "pause_queue_v1", "override_queue_concurrency_v1", "reset_queue_concurrency_v1",
 }
 
 func TestMain(m *testing.M) { pgtest.Main(servertest.Contract{M: m, Owed: owed}) }
