@@ -13,9 +13,10 @@ type Cron struct {
 	text   string
 	fields [5]string // as written; of an alias, what it stands for
 
-	minutes uint64 // bit n: minute n
-	hours   uint32
-	months  uint32 // bits 1 to 12
+	minutes   uint64 // bit n: minute n
+	hours     uint32
+	hourCount int    // how many hours are listed: 24 is every one of them
+	months    uint32 // bits 1 to 12
 
 	days     uint32 // days of the month, bits 1 to 31
 	lastDay  bool   // L among the days of the month
@@ -112,6 +113,7 @@ func (c *Cron) parse() error {
 	if err := c.parseWeekdays(c.fields[4]); err != nil {
 		return err
 	}
+	c.hourCount = hours.count
 	c.minutes, c.hours, c.months = minutes.set, uint32(hours.set), uint32(months.set)
 	if err := c.setDays(days, months); err != nil {
 		return err
