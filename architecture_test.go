@@ -42,7 +42,7 @@ var layers = map[string]int{
 	"internal/api": 4, "internal/workerapi": 4, "internal/web": 4,
 	"internal/server": 5, "internal/servertest": 5, "internal/devrun": 5,
 	"cmd/sear":  6,
-	"test/load": 7, "test/load/rawhttp": 7, "test/tools/withpg": 7,
+	"test/load": 7, "test/load/rawhttp": 7, "test/tools/withpg": 7, "test/tools/zones": 7,
 }
 
 // siblings are the imports within a layer that are allowed.
