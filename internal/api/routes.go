@@ -31,11 +31,15 @@ var (
 const (
 	runPath   = "/api/v1/runs/{run}"
 	tokenPath = "/api/v1/waitpoints/tokens"
+
+	schedulesPath = "/api/v1/schedules"
+	schedulePath  = schedulesPath + "/{schedule}"
+	zonesPath     = "/timezones" // what upstream's refusal of a time zone names
 )
 
 // routes is the whole surface.
 func (a *API) routes() []route {
-	const get, post, put = http.MethodGet, http.MethodPost, http.MethodPut
+	const get, post, put, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 	return []route{
 		{post, "/api/v1/tasks/{task}/trigger", scoped, true, a.trigger},
 		{post, "/api/v3/batches", scoped, true, a.createBatch},
@@ -64,6 +68,16 @@ func (a *API) routes() []route {
 		{get, tokenPath + "/{waitpoint}", secret, false, a.getToken},
 		{post, tokenPath + "/{waitpoint}/complete", scoped, true, a.completeToken},
 		{post, tokenPath + "/{waitpoint}/callback/{hash}", anybody, false, a.callbackToken},
+
+		{post, schedulesPath, secret, false, a.createSchedule},
+		{get, schedulesPath, secret, false, a.listSchedules},
+		{get, schedulePath, secret, false, a.getSchedule},
+		{put, schedulePath, secret, false, a.updateSchedule},
+		{del, schedulePath, secret, false, a.deleteSchedule},
+		{post, schedulePath + "/activate", secret, false, a.activateSchedule},
+		{post, schedulePath + "/deactivate", secret, false, a.deactivateSchedule},
+		{get, "/api/v1" + zonesPath, anybody, false, a.timezones},
+		{get, zonesPath, anybody, false, a.timezones},
 
 		{put, "/api/v2/packets/*", secret, false, a.putPacket},
 		{put, "/api/v1/packets/*", secret, false, a.putPacketV1},

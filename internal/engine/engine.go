@@ -21,6 +21,7 @@ type Options struct {
 	KeepSlots bool          // a waiting run keeps its slot
 	SealWait  time.Duration // how long a batch may stay open; zero: 30 minutes
 	DevTTL    time.Duration // time to live of dev runs that name none; zero: 10 minutes
+	Patience  time.Duration // how long loops sleep without a hint; zero: 1 second on Postgres, 5 seconds on SQLite
 	Log       *slog.Logger  // nil: none
 }
 
@@ -40,8 +41,9 @@ type Engine struct {
 	mu      sync.Mutex
 	workers map[string]*deploy.Worker // by id; a worker never changes
 	envs    map[string]*tenant.Environment
-	queues  map[string]string // ids by environment and name; a queue keeps its id
-	cursor  map[string]string // lane after which the next dequeue of an environment begins
+	queues  map[string]string    // ids by environment and name; a queue keeps its id
+	seen    map[string]time.Time // when a development environment was last written down as present
+	cursor  map[string]string    // lane after which the next dequeue of an environment begins
 }
 
 // New makes an engine over a store. It does nothing before Run.
@@ -68,6 +70,7 @@ func New(st *store.Store, o Options) *Engine {
 		workers: map[string]*deploy.Worker{},
 		envs:    map[string]*tenant.Environment{},
 		queues:  map[string]string{},
+		seen:    map[string]time.Time{},
 		cursor:  map[string]string{},
 	}
 }

@@ -16,6 +16,9 @@ const releaseBatch = 200
 // queues and schedules, and lets go the runs that waited for it. The build of the
 // newest worker registered again is that worker.
 func (e *Engine) RegisterWorker(ctx context.Context, env *tenant.Environment, m deploy.Manifest) (*deploy.Worker, error) {
+	if err := store.CheckSchedules(m); err != nil {
+		return nil, err
+	}
 	var worker *deploy.Worker
 	err := e.update(ctx, func(w *work) error {
 		var added bool
@@ -26,7 +29,7 @@ func (e *Engine) RegisterWorker(ctx context.Context, env *tenant.Environment, m 
 		if err := w.tx.DeclareQueues(env.ID, m.AllQueues(), w.now); err != nil {
 			return err
 		}
-		if err := w.tx.SyncSchedules(worker, w.now); err != nil {
+		if err := w.syncSchedules(env, worker); err != nil {
 			return err
 		}
 		w.tx.AfterCommit(func() { e.orders.add(env.ID) })

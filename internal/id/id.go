@@ -18,6 +18,7 @@ const (
 	Waitpoint = "waitpoint"
 	Batch     = "batch"
 	Worker    = "worker"
+	Schedule  = "sched"
 )
 
 // Len is the length of an internal id minted here. Older 25-character ids are accepted where ids are read.
