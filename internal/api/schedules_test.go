@@ -246,7 +246,7 @@ func TestScheduledRun(t *testing.T) {
 		}
 		due := time.Now().Add(-time.Second).UTC().Truncate(time.Second)
 		err := s.store.Update(t.Context(), func(tx *store.Tx) error {
-			if err := tx.AddMiss(store.Instance{Schedule: store.Schedule{ID: internal}, EnvID: s.env.ID}, store.Miss{Reason: "Because"}); err != nil {
+			if err := tx.AddMiss(store.Instance{Schedule: store.Schedule{ID: internal}, EnvID: s.env.ID}, store.Miss{Gap: schedule.Gap{From: due, To: due, Count: 1}, Reason: "Because"}); err != nil {
 				return err
 			}
 			return tx.RestartSchedule(internal, due)
@@ -272,7 +272,7 @@ func TestScheduledRun(t *testing.T) {
 			got.Schedule.Generator.Expression != "0 0 1 1 *" || !got.Payload.Timestamp.Equal(due) {
 			t.Errorf("the run says %+v", got)
 		}
-		if m := body[shownSchedule](t, s.Call(t, "GET", schedulesPath+"/"+made.ID, nil)).Misses; len(m) != 1 || m[0].Reason != "Because" {
+		if m := body[shownSchedule](t, s.Call(t, "GET", schedulesPath+"/"+made.ID, nil)).Misses; len(m) != 1 || m[0].Reason != "Because" || m[0].Count != 1 || !m[0].From.Equal(due) || !m[0].To.Equal(due) {
 			t.Errorf("the schedule missed %+v", m)
 		}
 		if got := s.Call(t, "GET", "/api/v1/runs?filter[schedule]=run_1", nil); got.Status != 400 || !strings.Contains(string(got.Body), "filter[schedule]") {
