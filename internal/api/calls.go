@@ -77,6 +77,16 @@ var calls = map[string]call{
 	"POST " + tokenPath + "/{waitpoint}/complete":        {summary: "Complete a waitpoint token", body: jsonBody},
 	"POST " + tokenPath + "/{waitpoint}/callback/{hash}": {summary: "Complete a waitpoint token by its callback URL", body: jsonBody},
 
+	"POST " + schedulesPath:                {summary: "Create a schedule, or change the one with the same deduplication key", body: jsonBody},
+	"GET " + schedulesPath:                 {summary: "List schedules", query: []string{"page", "perPage"}},
+	"GET " + schedulePath:                  {summary: "Read a schedule"},
+	"PUT " + schedulePath:                  {summary: "Replace a schedule", body: jsonBody},
+	"DELETE " + schedulePath:               {summary: "Delete a schedule"},
+	"POST " + schedulePath + "/activate":   {summary: "Let a schedule fire again"},
+	"POST " + schedulePath + "/deactivate": {summary: "Keep a schedule from firing"},
+	"GET /api/v1" + zonesPath:              {summary: "List the time zones", query: []string{"excludeUtc"}},
+	"GET " + zonesPath:                     {summary: "List the time zones", query: []string{"excludeUtc"}},
+
 	"GET /api/v1/queues":                          {summary: "List queues", query: []string{"page", "perPage"}},
 	"GET " + queuePath:                            {summary: "Read a queue", query: []string{"type"}},
 	"POST " + queuePath + "/pause":                {summary: "Pause or resume a queue", body: jsonBody},

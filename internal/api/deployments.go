@@ -186,6 +186,9 @@ func (a *API) registerDeploymentWorker(w http.ResponseWriter, r *http.Request) e
 	}
 	env := environment(r)
 	m, wrong := deploy.ReadManifest(body.Metadata)
+	if wrong == nil {
+		wrong = store.CheckSchedules(m)
+	}
 	if wrong != nil {
 		failed := deploy.Fail{Error: deploy.Error{Name: "ManifestError", Message: wrong.Error()}}
 		if err := a.engine.ChangeDeployment(r.Context(), env, deploymentID, failed); err != nil {

@@ -164,7 +164,7 @@ func readRunQuery(r *http.Request) (runQuery, error) {
 	out.filter = store.RunFilter{
 		Statuses: q.statuses(), Tasks: q.list("filter[taskIdentifier]"), Versions: q.list("filter[version]"),
 		Tags: q.list("filter[tag]"), Queues: q.list("filter[queue]"), Machines: q.machines(), Regions: q.list("filter[region]"),
-		Schedule: q.values.Get("filter[schedule]"), Created: q.created(time.Now()),
+		Created: q.created(time.Now()),
 	}
 	switch v := q.values.Get("filter[isTest]"); v {
 	case "":
@@ -187,6 +187,13 @@ func readRunQuery(r *http.Request) (runQuery, error) {
 			q.problems.Add("filter[error]", "Invalid error id: "+v)
 		}
 		out.filter.ErrorID = errorID
+	}
+	if v := q.values.Get("filter[schedule]"); v != "" {
+		scheduleID, ok := id.Internal(id.Schedule, v)
+		if !ok && storable(v) { // otherwise it has been said
+			q.problems.Add("filter[schedule]", "Invalid schedule id: "+v)
+		}
+		out.filter.Schedule = scheduleID
 	}
 	if q.values.Get("filter[bulkAction]") != "" { // there are none yet, so no run belongs to one
 		out.filter.Statuses = []run.Status{}

@@ -40,6 +40,10 @@ const (
 	errorPath = "/api/v1/errors/{error}"
 	queuePath = "/api/v1/queues/{queue}"
 
+	schedulesPath = "/api/v1/schedules"
+	schedulePath  = schedulesPath + "/{schedule}"
+	zonesPath     = "/timezones" // what upstream's refusal of a time zone names
+
 	deploymentsPath = "/api/v1/deployments"
 	deploymentPath  = deploymentsPath + "/{deployment}"
 )
@@ -102,9 +106,20 @@ func (a *API) runRoutes() []route {
 	}
 }
 
-// projectRoutes are what runs are executed with: queues, variables and deployments.
+// projectRoutes are what runs are made by and executed with: schedules, queues, variables
+// and deployments.
 func (a *API) projectRoutes() []route {
 	return []route{
+		{post, schedulesPath, secret, false, a.createSchedule},
+		{get, schedulesPath, secret, false, a.listSchedules},
+		{get, schedulePath, secret, false, a.getSchedule},
+		{put, schedulePath, secret, false, a.updateSchedule},
+		{del, schedulePath, secret, false, a.deleteSchedule},
+		{post, schedulePath + "/activate", secret, false, a.activateSchedule},
+		{post, schedulePath + "/deactivate", secret, false, a.deactivateSchedule},
+		{get, "/api/v1" + zonesPath, anybody, false, a.timezones},
+		{get, zonesPath, anybody, false, a.timezones},
+
 		{get, "/api/v1/queues", secret, false, a.listQueues},
 		{get, queuePath, scoped, true, a.getQueue},
 		{post, queuePath + "/pause", secret, false, a.pauseQueue},

@@ -59,6 +59,7 @@ type retrievedRun struct {
 	Output              json.RawMessage `json:"output,omitempty"`
 	OutputPresignedURL  string          `json:"outputPresignedUrl,omitempty"`
 	Error               *wire.RunError  `json:"error,omitempty"`
+	Schedule            *runSchedule    `json:"schedule,omitempty"`
 	RelatedRuns         family          `json:"relatedRuns"`
 	AttemptCount        int             `json:"attemptCount"`
 	Attempts            []struct{}      `json:"attempts"` // empty: upstream's newer engine keeps none
@@ -71,8 +72,11 @@ type family struct {
 	Children []relatedRun `json:"children"`
 }
 
-// standardTask is the only kind of task there is so far.
-const standardTask = "STANDARD"
+// Kinds of tasks.
+const (
+	standardTask  = "STANDARD"
+	scheduledTask = "SCHEDULED"
+)
 
 // showRun puts a run into the words of a caller's version of the API.
 func showRun(d store.Detail, version string) commonRun {
@@ -89,6 +93,9 @@ func showRun(d store.Detail, version string) commonRun {
 	}
 	if o := d.Extra.KeyOptions; o != nil && out.IdempotencyKey != "" {
 		out.IdempotencyKey = o.Key
+	}
+	if d.Extra.ScheduleID != "" {
+		out.TaskKind = scheduledTask
 	}
 	if out.Tags == nil {
 		out.Tags = []string{}
@@ -192,11 +199,15 @@ func (a *API) retrieve(r *http.Request, runID string) (*retrievedRun, error) {
 	version := r.Header.Get(wire.VersionHeader)
 	var d store.Detail
 	var relatives family
+	var scheduled *runSchedule
 	err := a.store.View(r.Context(), func(tx *store.Tx) (err error) {
 		if d, err = tx.Detail(p.Env.ID, runID); err != nil {
 			return err
 		}
-		relatives, err = readFamily(tx, d.Run, version)
+		if relatives, err = readFamily(tx, d.Run, version); err != nil {
+			return err
+		}
+		scheduled, err = readRunSchedule(tx, d)
 		return err
 	})
 	if err != nil {
@@ -205,7 +216,7 @@ func (a *API) retrieve(r *http.Request, runID string) (*retrievedRun, error) {
 	if !readsRun(p, d) {
 		return nil, errForbidden
 	}
-	out := &retrievedRun{relatedRun: showRelated(d, version), RelatedRuns: relatives, AttemptCount: d.Attempt,
+	out := &retrievedRun{relatedRun: showRelated(d, version), Schedule: scheduled, RelatedRuns: relatives, AttemptCount: d.Attempt,
 		Error: wire.ErrorOf(d.Err), Payload: wire.Plain(d.Payload), Attempts: []struct{}{}}
 	if d.Payload.Type == run.TypeStore {
 		out.PayloadPresignedURL = a.packetURL(r, http.MethodGet, d.Payload.Data)

@@ -122,6 +122,9 @@ func (m *Manifest) Task(id string) *Task {
 	return &m.Tasks[i]
 }
 
+// Scheduled reports whether schedules may trigger the task.
+func (t *Task) Scheduled() bool { return t.TriggerSource == "schedule" }
+
 // QueueName is the queue a task's runs go to when the trigger names none.
 func (t *Task) QueueName() string {
 	if t.Queue != nil {

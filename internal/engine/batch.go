@@ -96,9 +96,7 @@ func (w *work) batch(env *tenant.Environment, n NewBatch) (store.Batch, bool, er
 	b := store.Batch{ID: id.New(w.now), EnvID: env.ID, RunCount: n.RunCount, Status: store.BatchPending,
 		ParentID: n.ParentID, ResumeParent: n.ResumeParent, Key: n.Key.stored(w.now), KeyOptions: n.Key.Options,
 		Request: n.Request, Due: w.now.Add(w.e.opt.SealWait), CreatedAt: w.now, UpdatedAt: w.now}
-	if w.due.IsZero() || b.Due.Before(w.due) {
-		w.due = b.Due
-	}
+	w.soon(b.Due)
 	return b, false, w.tx.AddBatch(b)
 }
 

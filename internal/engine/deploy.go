@@ -72,7 +72,7 @@ func (w *work) initialize(env *tenant.Environment, n NewDeployment, out *Initial
 		sealed = n.Seal(d.ID)
 	}
 	out.Deployment = d
-	w.alarm(d)
+	w.soon(d.Due) // it must not take too long
 	return w.tx.AddDeployment(env.ProjectID, d, sealed)
 }
 
@@ -126,18 +126,11 @@ func (w *work) decideDeployment(was deploy.Deployment, c deploy.Command) (deploy
 	if d == was {
 		return d, refused
 	}
-	w.alarm(d)
+	w.soon(d.Due)
 	if err := w.tx.SaveDeployment(d); err != nil {
 		return d, err
 	}
 	return d, refused
-}
-
-// alarm sees to it that a deployment does not take too long.
-func (w *work) alarm(d deploy.Deployment) {
-	if !d.Due.IsZero() && (w.due.IsZero() || d.Due.Before(w.due)) {
-		w.due = d.Due
-	}
 }
 
 // changeDeployment carries out a command on a deployment, and what follows if it is

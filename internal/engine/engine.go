@@ -22,7 +22,8 @@ type Options struct {
 	SealWait  time.Duration // how long a batch may stay open; zero: 30 minutes
 	DevTTL    time.Duration // time to live of dev runs that name none; zero: 10 minutes
 	MaxQueue  QueueSizes
-	Log       *slog.Logger // nil: none
+	Patience  time.Duration // how long loops sleep without a hint; zero: 1 second on Postgres, 5 seconds on SQLite
+	Log       *slog.Logger  // nil: none
 }
 
 // QueueSizes are how many runs may wait in a queue, with all of its keys, before
@@ -45,8 +46,9 @@ type Engine struct {
 	mu      sync.Mutex
 	workers map[string]*deploy.Worker // by id; a worker never changes
 	envs    map[string]*tenant.Environment
-	queues  map[string]string // ids by environment and name; a queue keeps its id
-	cursor  map[string]string // lane after which the next dequeue of an environment begins
+	queues  map[string]string    // ids by environment and name; a queue keeps its id
+	seen    map[string]time.Time // when a development environment was last written down as present
+	cursor  map[string]string    // lane after which the next dequeue of an environment begins
 }
 
 // New makes an engine over a store. It does nothing before Run.
@@ -73,6 +75,7 @@ func New(st *store.Store, o Options) *Engine {
 		workers: map[string]*deploy.Worker{},
 		envs:    map[string]*tenant.Environment{},
 		queues:  map[string]string{},
+		seen:    map[string]time.Time{},
 		cursor:  map[string]string{},
 	}
 }

@@ -27,6 +27,7 @@ type rig struct {
 	env  *tenant.Environment
 	ctx  context.Context
 	poll time.Duration // between looks at a run
+	stop func()        // kills the engine
 }
 
 // onEach runs a test on both databases, in real time.
@@ -72,6 +73,7 @@ func (r *rig) start(t testing.TB, o engine.Options) {
 	done := make(chan error, 2)
 	go func() { done <- r.Run(ctx) }()
 	go func() { done <- r.st.Run(ctx) }()
+	r.stop = stop
 	t.Cleanup(func() {
 		stop()
 		for range 2 {

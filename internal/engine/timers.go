@@ -18,7 +18,10 @@ const timerBatch = 100
 // lost and the interval only covers failed attempts; on Postgres another node may
 // have died with work that this one must find.
 func (e *Engine) patience() time.Duration {
-	if e.store.Postgres() {
+	switch {
+	case e.opt.Patience > 0:
+		return e.opt.Patience
+	case e.store.Postgres():
 		return time.Second
 	}
 	return 5 * time.Second
@@ -48,7 +51,7 @@ func (e *Engine) handleDue(ctx context.Context) (time.Duration, error) {
 	for {
 		e.timer.take()
 		var handled int
-		for _, fn := range []func(*work) (int, error){e.dueRuns, e.dueWaitpoints, e.dueBatches, e.dueDeployments} {
+		for _, fn := range []func(*work) (int, error){e.dueRuns, e.dueWaitpoints, e.dueBatches, e.dueDeployments, e.dueSchedules} {
 			var n int
 			if err := e.update(ctx, func(w *work) (err error) { n, err = fn(w); return err }); err != nil {
 				return time.Second, err

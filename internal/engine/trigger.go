@@ -22,6 +22,7 @@ type Trigger struct {
 	Queue          string     // "": the task's
 	ConcurrencyKey string
 	DelayUntil     time.Time
+	QueueTime      time.Time      // the instant its place in the queue counts from; zero: now, or when the delay ends
 	TTL            *time.Duration // nil: the task's; 0: none
 	Tags           []string
 	Test           bool
@@ -235,7 +236,7 @@ func (w *work) family(c *run.Create, t Trigger, parent run.Run) {
 
 // resolve finds the worker version, the queue and the settings of the task a trigger names.
 func (w *work) resolve(env *tenant.Environment, t Trigger) (run.Create, error) {
-	c := run.Create{PriorityMS: t.PriorityMS, Run: run.Run{
+	c := run.Create{PriorityMS: t.PriorityMS, QueueTime: t.QueueTime, Run: run.Run{
 		EnvID: env.ID, Task: t.Task, DelayUntil: t.DelayUntil,
 		MaxAttempts: t.MaxAttempts, MaxDuration: t.MaxDuration, Machine: t.Machine,
 	}}

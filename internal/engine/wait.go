@@ -106,9 +106,7 @@ func (w *work) waitpoint(env *tenant.Environment, kind store.WaitKind, due time.
 		}
 	}
 	p := store.Waitpoint{ID: id.New(w.now), EnvID: env.ID, Kind: kind, Due: due, Key: key.stored(w.now), Tags: tags, CreatedAt: w.now}
-	if !due.IsZero() && (w.due.IsZero() || due.Before(w.due)) {
-		w.due = due
-	}
+	w.soon(due)
 	return p, false, w.tx.AddWaitpoint(p)
 }
 

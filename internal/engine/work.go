@@ -187,8 +187,13 @@ func (w *work) note(before run.Run, p run.Plan) {
 	if r.Exec == run.Queued || before.Slot && !r.Slot {
 		w.stir(r.EnvID)
 	}
-	if !r.Due.IsZero() && (w.due.IsZero() || r.Due.Before(w.due)) {
-		w.due = r.Due
+	w.soon(r.Due)
+}
+
+// soon has the timers look again at an instant.
+func (w *work) soon(at time.Time) {
+	if !at.IsZero() && (w.due.IsZero() || at.Before(w.due)) {
+		w.due = at
 	}
 }
 

@@ -19,6 +19,9 @@ const releaseBatch = 200
 // newest worker registered again is that worker. Where a deployment is current, a
 // worker that registers itself changes nothing but that its version can be asked for.
 func (e *Engine) RegisterWorker(ctx context.Context, env *tenant.Environment, m deploy.Manifest) (*deploy.Worker, error) {
+	if err := store.CheckSchedules(m); err != nil {
+		return nil, err
+	}
 	var worker *deploy.Worker
 	err := e.update(ctx, func(w *work) error {
 		var added bool
@@ -47,7 +50,7 @@ func (w *work) arrived(env *tenant.Environment, workerID string) error {
 		if err := w.tx.DeclareQueues(env.ID, worker.Manifest.AllQueues(), w.now); err != nil {
 			return err
 		}
-		err = w.tx.SyncSchedules(worker, w.now)
+		err = w.syncSchedules(env, worker)
 	} else {
 		err = w.tx.AddQueues(env.ID, worker.Manifest.AllQueues(), w.now)
 	}

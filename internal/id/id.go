@@ -19,6 +19,7 @@ const (
 	Batch     = "batch"
 	Worker    = "worker"
 	Queue     = "queue"
+	Schedule  = "sched"
 	Error     = "error" // a group of failures
 
 	Deployment = "deployment" // upstream's are random; these sort by time, which lists need

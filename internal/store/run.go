@@ -225,14 +225,15 @@ func (tx *Tx) DueRuns(now time.Time, n int) ([]run.Run, error) {
 		now.UnixMicro(), n)
 }
 
-// NextDue is the earliest deadline of any run, waitpoint, batch or deployment; zero when there is none.
+// NextDue is the earliest deadline of any run, waitpoint, batch, deployment or schedule; zero when there is none.
 func (tx *Tx) NextDue() (time.Time, error) {
 	var next time.Time
 	err := tx.QueryRow(`SELECT min(due_at) FROM (
 		SELECT min(due_at) AS due_at FROM run WHERE due_at IS NOT NULL UNION ALL
 		SELECT min(due_at) FROM waitpoint WHERE due_at IS NOT NULL AND done = 0 UNION ALL
 		SELECT min(due_at) FROM batch WHERE due_at IS NOT NULL UNION ALL
-		SELECT min(due_at) FROM deployment WHERE due_at IS NOT NULL) AS d`).Scan(instant(&next))
+		SELECT min(due_at) FROM deployment WHERE due_at IS NOT NULL UNION ALL
+		SELECT min(next_at) FROM schedule_instance WHERE next_at IS NOT NULL) AS d`).Scan(instant(&next))
 	return next, err
 }
 

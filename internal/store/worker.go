@@ -104,30 +104,3 @@ func (tx *Tx) addFiles(workerID string, files []deploy.SourceFile) error {
 	_, err := tx.InsertRows(`INSERT INTO worker_file (worker_id, path, hash, contents) VALUES {{values}} ON CONFLICT DO NOTHING`, 4, args)
 	return err
 }
-
-// SyncSchedules makes the declarative schedules of an environment those of the
-// worker: new ones appear, changed ones change, others go.
-func (tx *Tx) SyncSchedules(w *deploy.Worker, now time.Time) error {
-	for _, t := range w.Manifest.Tasks {
-		if t.Schedule == nil {
-			continue
-		}
-		spec, err := json.Marshal(t.Schedule)
-		if err != nil {
-			return err
-		}
-		zone := t.Schedule.Timezone
-		if zone == "" {
-			zone = "UTC"
-		}
-		if _, err := tx.Exec(`INSERT INTO schedule (id, env_id, task, cron, timezone, spec, worker_id, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
-			ON CONFLICT (env_id, task) DO UPDATE SET cron = excluded.cron, timezone = excluded.timezone, spec = excluded.spec,
-			worker_id = excluded.worker_id, updated_at = excluded.updated_at`,
-			id.New(now), w.EnvID, t.ID, t.Schedule.Cron, zone, string(spec), w.ID, now.UnixMicro()); err != nil {
-			return err
-		}
-	}
-	_, err := tx.Exec(`DELETE FROM schedule WHERE env_id = $1 AND worker_id <> $2`, w.EnvID, w.ID)
-	return err
-}

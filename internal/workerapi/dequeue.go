@@ -59,6 +59,7 @@ func (a *API) dequeue(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	a.see(r)
 	env := environment(r)
 	ctx, cancel := a.patient(r, a.poll)
 	defer cancel()

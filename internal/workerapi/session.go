@@ -54,6 +54,7 @@ func (a *API) presence(w http.ResponseWriter, r *http.Request) error {
 	defer beat.Stop()
 	event := rest.Event{Name: "start", Data: "Started " + environment(r).ID}
 	for {
+		a.see(r)
 		if err := s.Send(event); err != nil {
 			return err
 		}
@@ -65,6 +66,14 @@ func (a *API) presence(w http.ResponseWriter, r *http.Request) error {
 		case at := <-beat.C:
 			event = rest.Event{Name: "time", Data: at.UTC().Format(time.RFC3339)}
 		}
+	}
+}
+
+// see notes that a CLI is there. That it could not be noted is no trouble of its own:
+// it is noted again soon.
+func (a *API) see(r *http.Request) {
+	if err := a.engine.See(r.Context(), environment(r)); err != nil {
+		a.log.Debug("a presence was not noted", "env", environment(r).ID, "error", err)
 	}
 }
 

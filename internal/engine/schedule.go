@@ -1,0 +1,188 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"sear/internal/deploy"
+	"sear/internal/fault"
+	"sear/internal/id"
+	"sear/internal/schedule"
+	"sear/internal/store"
+	"sear/internal/tenant"
+)
+
+// Schedule is a wish for an imperative schedule.
+type Schedule struct {
+	Task       string
+	Timing     schedule.Timing
+	Key        string // deduplication key; "": one of its own
+	ExternalID string
+	Zones      string // address of the list of time zones, for the text of a refusal
+}
+
+// CreateSchedule makes a schedule with an instance in the environment. If the project
+// has one with that deduplication key, it is changed, but goes on with its task.
+func (e *Engine) CreateSchedule(ctx context.Context, env *tenant.Environment, want Schedule) (out store.Instance, err error) {
+	err = e.update(ctx, func(w *work) (err error) {
+		rule, err := w.checkSchedule(env, want)
+		if err != nil {
+			return err
+		}
+		if err := w.tx.LockSchedules(env.ProjectID); err != nil {
+			return err
+		}
+		s, err := w.scheduleFor(env, want)
+		if err != nil {
+			return err
+		}
+		next := rule.Next(w.now)
+		if err := w.tx.RetimeSchedule(s.ID, want.Timing, next); err != nil {
+			return err
+		}
+		if err := w.tx.PlaceSchedule(s.ID, env.ID, want.Timing, next, w.now); err != nil {
+			return err
+		}
+		w.soon(next)
+		out, err = w.tx.Schedule(env.ID, s.ID)
+		return err
+	})
+	return out, err
+}
+
+// scheduleFor finds the schedule that a deduplication key leads to, or makes one.
+func (w *work) scheduleFor(env *tenant.Environment, want Schedule) (store.Schedule, error) {
+	if want.Key != "" {
+		s, err := w.tx.ScheduleByKey(env.ProjectID, want.Key)
+		if err != nil {
+			return store.Schedule{}, err
+		}
+		if s != nil {
+			if err := imperative(*s, "update"); err != nil {
+				return *s, err
+			}
+			s.ExternalID = want.ExternalID
+			return *s, w.tx.SaveSchedule(*s, w.now)
+		}
+	}
+	s := store.Schedule{ID: id.New(w.now), ProjectID: env.ProjectID, Type: store.Imperative, Task: want.Task, Key: want.Key,
+		UserKey: want.Key != "", ExternalID: want.ExternalID, Active: true, CreatedAt: w.now}
+	if s.Key == "" {
+		s.Key = id.New(w.now)
+	}
+	return s, w.tx.AddSchedule(s)
+}
+
+// UpdateSchedule replaces everything about a schedule but its key.
+func (e *Engine) UpdateSchedule(ctx context.Context, env *tenant.Environment, scheduleID string, want Schedule) (store.Instance, error) {
+	return e.changeSchedule(ctx, env, scheduleID, "update", func(w *work, s store.Instance) error {
+		rule, err := w.checkSchedule(env, want)
+		if err != nil {
+			return err
+		}
+		s.Task, s.ExternalID = want.Task, want.ExternalID
+		if err := w.tx.SaveSchedule(s.Schedule, w.now); err != nil {
+			return err
+		}
+		next := rule.Next(w.now)
+		w.soon(next)
+		return w.tx.RetimeSchedule(s.ID, want.Timing, next)
+	})
+}
+
+// SetScheduleActive switches a schedule on or off in all its environments. Switched on,
+// it begins with the first occurrence from now.
+func (e *Engine) SetScheduleActive(ctx context.Context, env *tenant.Environment, scheduleID string, active bool) (store.Instance, error) {
+	verb := "deactivate"
+	if active {
+		verb = "activate"
+	}
+	return e.changeSchedule(ctx, env, scheduleID, verb, func(w *work, s store.Instance) error {
+		if s.Active == active {
+			return nil
+		}
+		s.Active = active
+		if err := w.tx.SaveSchedule(s.Schedule, w.now); err != nil || !active {
+			return err
+		}
+		rule, err := s.Timing.Rule()
+		if err != nil {
+			return err
+		}
+		next := rule.Next(w.now)
+		w.soon(next)
+		return w.tx.RestartSchedule(s.ID, next)
+	})
+}
+
+// changeSchedule changes an imperative schedule of an environment and returns what became of it.
+func (e *Engine) changeSchedule(ctx context.Context, env *tenant.Environment, scheduleID, verb string, fn func(w *work, s store.Instance) error) (out store.Instance, err error) {
+	err = e.update(ctx, func(w *work) error {
+		if err := w.tx.LockSchedules(env.ProjectID); err != nil {
+			return err
+		}
+		s, err := w.tx.Schedule(env.ID, scheduleID)
+		if err != nil {
+			return err
+		}
+		if err := imperative(s.Schedule, verb); err != nil {
+			return err
+		}
+		if err := fn(w, s); err != nil {
+			return err
+		}
+		out, err = w.tx.Schedule(env.ID, scheduleID)
+		return err
+	})
+	return out, err
+}
+
+// DeleteSchedule deletes a schedule in all its environments.
+func (e *Engine) DeleteSchedule(ctx context.Context, env *tenant.Environment, scheduleID string) error {
+	return e.update(ctx, func(w *work) error {
+		if err := w.tx.LockSchedules(env.ProjectID); err != nil {
+			return err
+		}
+		s, err := w.tx.Schedule(env.ID, scheduleID)
+		if err != nil {
+			return err
+		}
+		if err := imperative(s.Schedule, "delete"); err != nil {
+			return err
+		}
+		return w.tx.RemoveSchedule(scheduleID)
+	})
+}
+
+// imperative refuses to touch what the code declares.
+func imperative(s store.Schedule, verb string) error {
+	if s.Type == store.Declarative {
+		return fault.Newf(fault.Invalid, "Cannot %s a declarative schedule", verb)
+	}
+	return nil
+}
+
+// checkSchedule names everything that is wrong with a wish.
+func (w *work) checkSchedule(env *tenant.Environment, want Schedule) (schedule.Rule, error) {
+	problems := want.Timing.Problems(want.Zones)
+	switch worker, err := w.e.current(w.tx, env); {
+	case err != nil && !errors.Is(err, store.ErrNoWorker):
+		return schedule.Rule{}, err
+	case err != nil || worker.Manifest.Task(want.Task) == nil:
+		problems = append(problems, "Task with identifier "+want.Task+" not found in project.")
+	case !worker.Manifest.Task(want.Task).Scheduled():
+		problems = append(problems, "Task with identifier "+want.Task+" is not a scheduled task.")
+	}
+	if problems != nil {
+		return schedule.Rule{}, fault.New(fault.Invalid, strings.Join(problems, "; "))
+	}
+	return want.Timing.Rule()
+}
+
+// syncSchedules makes the declarative schedules of an environment those of a worker.
+func (w *work) syncSchedules(env *tenant.Environment, worker *deploy.Worker) error {
+	next, err := w.tx.SyncSchedules(env, worker, w.now)
+	w.soon(next)
+	return err
+}
