@@ -10,6 +10,7 @@ import (
 
 	"sear/internal/api"
 	"sear/internal/auth"
+	"sear/internal/deploy"
 	"sear/internal/id"
 	"sear/internal/servertest"
 	"sear/internal/store"
@@ -43,8 +44,11 @@ func (s *site) allCredentials() []credential {
 	if opened.Status != 200 {
 		s.t.Fatalf("%d %s", opened.Status, opened.Body)
 	}
-	must(s.auth.RotateKey(s.t.Context(), s.environment(staging), time.Hour))
-	must(s.auth.RotateKey(s.t.Context(), s.environment(prod), -time.Second))
+	for key, grace := range map[string]time.Duration{staging: time.Hour, prod: -time.Second} {
+		if _, _, err := s.auth.RotateKey(s.t.Context(), s.environment(key), grace); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 	return []credential{
 		{"nothing", s.with(""), "", false},
 		{"an unknown key", s.with("tr_dev_unknown"), "", false},
@@ -98,8 +102,24 @@ func outcome(r api.Listed, c credential) int {
 // things fills the parameters of a path with what the development environment has.
 func (s *site) things() func(path string) string {
 	token := servertest.Post[struct{ ID string }](s.t, s.Client, "/api/v1/waitpoints/tokens", map[string]any{})
+	_, err := s.engine.RegisterWorker(s.t.Context(), s.env, deploy.Manifest{ContentHash: "things", Tasks: []deploy.Task{
+		{ID: "my-task", FilePath: "tasks.ts"}, {ID: "clock", FilePath: "tasks.ts", TriggerSource: "schedule"},
+	}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.fail("my-task", "Error", "no")
 	friendly := s.trigger(`{"options":{"delay":"1h"}}`)
+	made := func(path, body string) string {
+		return servertest.Post[struct{ ID string }](s.t, s.Client, path, body).ID
+	}
+	first := func(path string) string {
+		return servertest.Get[struct{ Data []struct{ ID string } }](s.t, s.Client, path).Data[0].ID
+	}
 	values := map[string]string{
+		"{queue}": first("/api/v1/queues"), "{error}": first("/api/v1/errors"), "{deployment}": made(deployments, captured),
+		"{schedule}": made("/api/v1/schedules", `{"task":"clock","cron":"0 0 1 1 *","deduplicationKey":"k"}`),
+		"{name}":     "UNKNOWN", "{span}": "unknown", "{tag}": "current",
 		"{run}": friendly, "{batch}": s.newBatch(1), "{waitpoint}": token.ID, "{ref}": s.keys.ProjectRef, "{env}": "dev",
 		"{task}": "my-task", "{key}": "unknown", "{kind}": "payload", "{hash}": "unknown", "*": friendly + "%2Foutput.json",
 	}
@@ -124,6 +144,28 @@ var bodyFor = map[string]string{
 	"POST /api/v1/runs/{run}/reschedule":       `{"delay":"1h"}`,
 	"POST /api/v1/runs/{run}/tags":             `{"tags":"a"}`,
 	"PUT /api/v1/runs/{run}/metadata":          `{"metadata":{"a":1}}`,
+	"POST /api/v1/tasks/batch":                 `{"items":[{"task":"my-task"}]}`,
+	"POST /api/v2/tasks/batch":                 `{"items":[{"task":"my-task"}]}`,
+	"POST /api/v1/tasks/{task}/batch":          `{"items":[{}]}`,
+
+	"POST /api/v1/projects/{ref}/envvars/{env}":        `{"name":"A","value":"1"}`,
+	"POST /api/v1/projects/{ref}/envvars/{env}/import": `{"variables":{"A":"1"},"override":true}`,
+	"PUT /api/v1/projects/{ref}/envvars/{env}/{name}":  `{"value":"1"}`,
+	"POST /api/v1/projects/{ref}/envvars/{env}/{name}": `{"value":"1"}`,
+
+	"PUT /api/v1/schedules/{schedule}":                         `{"task":"clock","cron":"0 0 1 1 *"}`,
+	"DELETE /api/v1/schedules/{schedule}":                      `{}`,
+	"POST /api/v1/queues/{queue}/pause":                        `{"action":"resume"}`,
+	"POST /api/v1/queues/{queue}/concurrency/override":         `{"concurrencyLimit":1}`,
+	"POST /api/v1/queues/{queue}/concurrency/reset":            `{}`,
+	"POST /api/v1/deployments/{deployment}/background-workers": manifestOf("other", "my-task"),
+	"POST /api/v1/deployments/{deployment}/progress":           `{}`,
+	"POST /api/v1/deployments/{deployment}/fail":               `{"error":{"name":"Error","message":"no"}}`,
+	"POST /api/v1/deployments/{deployment}/cancel":             `{}`,
+	"POST /api/v1/deployments/{deployment}/finalize":           `{}`,
+	"POST /api/v2/deployments/{deployment}/finalize":           `{}`,
+	"POST /api/v3/deployments/{deployment}/finalize":           `{}`,
+	"POST /api/v1/runs/{run}/replay":                           ``,
 }
 
 // reach calls a route and returns the status, whatever the contract says of it.
@@ -183,7 +225,7 @@ func (s *site) stranger() servertest.Client {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	key, err := s.auth.RotateKey(s.t.Context(), env, 0)
+	key, _, err := s.auth.RotateKey(s.t.Context(), env, 0)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -227,7 +269,7 @@ func TestPreflight(t *testing.T) {
 		got := c.Call(t, http.MethodOptions, parameter.ReplaceAllString(path, "unknown"), nil)
 		answered := got.Status == 200 && got.Header.Get("Access-Control-Allow-Origin") == "https://app.example" &&
 			got.Header.Get("Access-Control-Allow-Headers") == "authorization,content-type" &&
-			got.Header.Get("Access-Control-Expose-Headers") == "x-trigger-jwt, x-trigger-jwt-claims" &&
+			got.Header.Get("Access-Control-Expose-Headers") == "x-trigger-jwt, x-trigger-jwt-claims, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset" &&
 			got.Header.Get("Access-Control-Max-Age") == "300"
 		if answered != allowed {
 			t.Errorf("%s: preflight answered %v (%d %v), want %v", path, answered, got.Status, got.Header, allowed)

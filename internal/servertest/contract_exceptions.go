@@ -13,8 +13,9 @@ type exception struct {
 }
 
 const (
-	scopesWhy = "the document does not know credentials that are held to scopes"
-	sizeWhy   = "the document does not know limits of size"
+	declaredWhy = "the document forgets that declarative schedules belong to the code"
+	scopesWhy   = "the document does not know credentials that are held to scopes"
+	sizeWhy     = "the document does not know limits of size"
 	// nullable is a word of OpenAPI 3.0. In the document, which is one of 3.1, it says nothing.
 	nullableWhy = "the document means these to be nullable, and says so in the words of another version"
 
@@ -37,6 +38,11 @@ var exceptions = []exception{
 	{"complete_waitpoint_token_v1", 400, "status", "", shapeWhy},
 	{"list_waitpoint_tokens_v1", 400, "status", "", shapeWhy},
 
+	{"create_schedule_v1", 200, "request", "missing property 'deduplicationKey'", "the reference has the server make one up"},
+	{"list_schedules_v1", 400, "status", "", shapeWhy},
+	{"activate_schedule_v1", 422, "status", "", declaredWhy},
+	{"deactivate_schedule_v1", 422, "status", "", declaredWhy},
+	{"delete_schedule_v1", 422, "status", "", declaredWhy},
 	{"batch_trigger_task_v1", 202, "status", "", "what older SDKs want, see docs/decisions/0006"},
 	{"batch_trigger_task_v1", 422, "status", "", "the client is told of rules that are broken by 422"},
 	{"batch_trigger_task_v1", 200, "request", ".options.tags: ", "an item that a rule refuses is a run that failed"},
