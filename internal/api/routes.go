@@ -34,6 +34,7 @@ const (
 	runPath   = "/api/v1/runs/{run}"
 	tokenPath = "/api/v1/waitpoints/tokens"
 	varPath   = "/api/v1/projects/{ref}/envvars/{env}"
+	bulkPath  = "/api/v1/bulk-actions"
 )
 
 // routes is the whole surface.
@@ -61,6 +62,11 @@ func (a *API) routes() []route {
 		{put, runPath + "/metadata", secret, false, a.putMetadata},
 		{get, runPath + "/packets/{kind}", scoped, true, a.runPacket},
 		{post, "/api/v1/idempotencyKeys/{key}/reset", scoped, true, a.resetKey},
+
+		{get, bulkPath, secret, false, a.listBulks},
+		{post, bulkPath, secret, false, a.createBulk},
+		{get, bulkPath + "/{bulk}", secret, false, a.getBulk},
+		{post, bulkPath + "/{bulk}/abort", secret, false, a.abortBulk},
 
 		{post, tokenPath, secret, false, a.createToken},
 		{get, tokenPath, secret, false, a.listTokens},
