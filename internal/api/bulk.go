@@ -136,6 +136,7 @@ func readBulkFilter(text json.RawMessage, now time.Time, p *rest.Problems) store
 		values, ok := member.read(members[name])
 		if !ok {
 			wrong("filter."+name, "Expected "+member.want)
+			continue
 		}
 		if values = slices.DeleteFunc(values, blank); len(values) > 0 {
 			q.values[member.param] = values
