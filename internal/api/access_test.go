@@ -110,8 +110,8 @@ func (s *site) things() func(path string) string {
 	}
 	s.fail("my-task", "Error", "no")
 	friendly := s.trigger(`{"options":{"delay":"1h"}}`)
-	made := func(path, body string) string {
-		return servertest.Post[struct{ ID string }](s.t, s.Client, path, body).ID
+	made := func(path, wish string) string {
+		return body[struct{ ID string }](s.t, s.Call(s.t, "POST", path, wish)).ID
 	}
 	first := func(path string) string {
 		return servertest.Get[struct{ Data []struct{ ID string } }](s.t, s.Client, path).Data[0].ID
@@ -119,7 +119,7 @@ func (s *site) things() func(path string) string {
 	values := map[string]string{
 		"{queue}": first("/api/v1/queues"), "{error}": first("/api/v1/errors"), "{deployment}": made(deployments, captured),
 		"{schedule}": made("/api/v1/schedules", `{"task":"clock","cron":"0 0 1 1 *","deduplicationKey":"k"}`),
-		"{name}":     "UNKNOWN", "{span}": "unknown", "{tag}": "current",
+		"{bulk}":     made("/api/v1/bulk-actions", `{"action":"cancel","filter":{"tag":"none"}}`), "{name}": "UNKNOWN", "{span}": "unknown", "{tag}": "current",
 		"{run}": friendly, "{batch}": s.newBatch(1), "{waitpoint}": token.ID, "{ref}": s.keys.ProjectRef, "{env}": "dev",
 		"{task}": "my-task", "{key}": "unknown", "{kind}": "payload", "{hash}": "unknown", "*": friendly + "%2Foutput.json",
 	}

@@ -65,6 +65,11 @@ var calls = map[string]call{
 	"GET " + runPath + "/packets/{kind}":       {summary: "Get a URL for a run's large payload or output"},
 	"POST /api/v1/idempotencyKeys/{key}/reset": {summary: "Let the next trigger with a key make a new run", body: jsonBody},
 
+	"GET " + bulkPath:                    {summary: "List bulk actions", query: cursorQuery},
+	"POST " + bulkPath:                   {summary: "Cancel or replay many runs", body: jsonBody, status: http.StatusAccepted},
+	"GET " + bulkPath + "/{bulk}":        {summary: "Read a bulk action"},
+	"POST " + bulkPath + "/{bulk}/abort": {summary: "Stop a bulk action"},
+
 	"GET /api/v1/errors":               {summary: "List what runs failed of", query: join(cursorQuery, []string{"filter[taskIdentifier]", "filter[version]", "filter[status]", "filter[search]", "filter[period]", "filter[from]", "filter[to]"})},
 	"GET " + errorPath:                 {summary: "Read what runs failed of"},
 	"POST " + errorPath + "/resolve":   {summary: "Say that an error is mended", body: jsonBody},

@@ -31,6 +31,7 @@ const (
 // query reads the query of a list and collects what is wrong with it.
 type query struct {
 	values   url.Values
+	exact    bool // a value of a list is one value, whatever commas are in it
 	problems rest.Problems
 }
 
@@ -38,12 +39,17 @@ type query struct {
 // match nothing, if it did not make the database fail.
 func newQuery(r *http.Request) *query {
 	q := &query{values: r.URL.Query()}
+	q.checkText()
+	return q
+}
+
+// checkText refuses text that no database keeps.
+func (q *query) checkText() {
 	for _, name := range slices.Sorted(maps.Keys(q.values)) {
 		if slices.ContainsFunc(q.values[name], func(v string) bool { return !storable(v) }) {
 			q.problems.Add(name, "Invalid characters")
 		}
 	}
-	return q
 }
 
 // storable reports whether a text can be in a text column: Postgres has no place in
@@ -54,6 +60,10 @@ func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s
 func (q *query) list(name string) []string {
 	var out []string
 	for _, v := range q.values[name] {
+		if q.exact {
+			out = append(out, v)
+			continue
+		}
 		for part := range strings.SplitSeq(v, ",") {
 			if part = strings.TrimSpace(part); part != "" {
 				out = append(out, part)
@@ -160,45 +170,41 @@ type runQuery struct {
 // readRunQuery reads the query of a list of runs and names everything that is wrong with it.
 func readRunQuery(r *http.Request) (runQuery, error) {
 	q := newQuery(r)
-	out := runQuery{page: q.page(id.Run), envs: q.envs()}
-	out.filter = store.RunFilter{
+	out := runQuery{page: q.page(id.Run), envs: q.envs(), filter: q.runFilter(time.Now())}
+	return out, rest.QueryError(q.problems)
+}
+
+// runFilter reads what selects runs of an environment.
+func (q *query) runFilter(now time.Time) store.RunFilter {
+	f := store.RunFilter{
 		Statuses: q.statuses(), Tasks: q.list("filter[taskIdentifier]"), Versions: q.list("filter[version]"),
 		Tags: q.list("filter[tag]"), Queues: q.list("filter[queue]"), Machines: q.machines(), Regions: q.list("filter[region]"),
-		Created: q.created(time.Now()),
+		Schedule: q.id("filter[schedule]", id.Schedule, "schedule"), Created: q.created(now),
+		BatchID: q.id("filter[batch]", id.Batch, "batch"), BulkID: q.id("filter[bulkAction]", id.Bulk, "bulk action"),
+		ErrorID: q.id("filter[error]", id.Error, "error"),
 	}
 	switch v := q.values.Get("filter[isTest]"); v {
 	case "":
 	case "true", "false":
 		test := v == "true"
-		out.filter.Test = &test
+		f.Test = &test
 	default:
 		q.problems.Add("filter[isTest]", "Invalid value for isTest: "+v)
 	}
-	if v := q.values.Get("filter[batch]"); v != "" {
-		batchID, ok := id.Internal(id.Batch, v)
-		if !ok {
-			q.problems.Add("filter[batch]", "Invalid batch id: "+v)
-		}
-		out.filter.BatchID = batchID
+	return f
+}
+
+// id is a parameter that names something by its id, friendly or not.
+func (q *query) id(name, prefix, what string) string {
+	v := q.values.Get(name)
+	if v == "" {
+		return ""
 	}
-	if v := q.values.Get("filter[error]"); v != "" {
-		errorID, ok := id.Internal(id.Error, v)
-		if !ok {
-			q.problems.Add("filter[error]", "Invalid error id: "+v)
-		}
-		out.filter.ErrorID = errorID
+	internal, ok := id.Internal(prefix, v)
+	if !ok && storable(v) { // otherwise it has been said
+		q.problems.Add(name, "Invalid "+what+" id: "+v)
 	}
-	if v := q.values.Get("filter[schedule]"); v != "" {
-		scheduleID, ok := id.Internal(id.Schedule, v)
-		if !ok && storable(v) { // otherwise it has been said
-			q.problems.Add("filter[schedule]", "Invalid schedule id: "+v)
-		}
-		out.filter.Schedule = scheduleID
-	}
-	if q.values.Get("filter[bulkAction]") != "" { // there are none yet, so no run belongs to one
-		out.filter.Statuses = []run.Status{}
-	}
-	return out, rest.QueryError(q.problems)
+	return internal
 }
 
 func (q *query) statuses() []run.Status {

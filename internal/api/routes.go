@@ -38,6 +38,7 @@ const (
 	tokenPath = "/api/v1/waitpoints/tokens"
 	varPath   = "/api/v1/projects/{ref}/envvars/{env}"
 	errorPath = "/api/v1/errors/{error}"
+	bulkPath  = "/api/v1/bulk-actions"
 	queuePath = "/api/v1/queues/{queue}"
 
 	schedulesPath = "/api/v1/schedules"
@@ -97,6 +98,11 @@ func (a *API) runRoutes() []route {
 		{post, errorPath + "/resolve", scoped, true, a.resolveError},
 		{post, errorPath + "/ignore", scoped, true, a.ignoreError},
 		{post, errorPath + "/unresolve", scoped, true, a.unresolveError},
+
+		{get, bulkPath, secret, false, a.listBulks},
+		{post, bulkPath, secret, false, a.createBulk},
+		{get, bulkPath + "/{bulk}", secret, false, a.getBulk},
+		{post, bulkPath + "/{bulk}/abort", secret, false, a.abortBulk},
 
 		{post, tokenPath, secret, false, a.createToken},
 		{get, tokenPath, secret, false, a.listTokens},

@@ -140,27 +140,33 @@ func (w *work) editDocument(env *tenant.Environment, runID string, edit run.Meta
 // change may alter the trigger. What concerned only that run stays behind: its
 // keys, its delay, its family, and a queue that nobody has declared.
 func (e *Engine) Replay(ctx context.Context, env *tenant.Environment, runID string, change func(*Trigger)) (Triggered, error) {
-	var d store.Detail
-	queue := ""
+	var t Trigger
 	if err := e.view(ctx, func(tx *store.Tx) (err error) {
-		if d, err = tx.Detail(env.ID, runID); err != nil {
-			return err
-		}
-		known, err := tx.HasQueue(env.ID, d.Lane.Queue)
-		if known || deploy.Implicit(d.Lane.Queue) {
-			queue = d.Lane.Queue
-		}
+		t, err = replayOf(tx, env, runID)
 		return err
 	}); err != nil {
 		return Triggered{}, err
-	}
-	t := Trigger{
-		Task: d.Task, Payload: d.Payload, Metadata: d.Seed, Tags: d.Tags, Test: d.Test,
-		Queue: queue, ConcurrencyKey: d.Lane.Key, Machine: d.Machine, MaxAttempts: 0, MaxDuration: 0,
-		Extra: run.Extra{Context: d.Extra.Context, ReplayedFrom: id.Friendly(id.Run, d.ID), Source: d.Extra.Source, Region: d.Extra.Region, Streams: d.Extra.Streams},
 	}
 	if change != nil {
 		change(&t)
 	}
 	return e.Trigger(ctx, env, t)
+}
+
+// replayOf is the trigger that replays a run.
+func replayOf(tx *store.Tx, env *tenant.Environment, runID string) (Trigger, error) {
+	d, err := tx.Detail(env.ID, runID)
+	if err != nil {
+		return Trigger{}, err
+	}
+	queue := ""
+	known, err := tx.HasQueue(env.ID, d.Lane.Queue)
+	if known || deploy.Implicit(d.Lane.Queue) {
+		queue = d.Lane.Queue
+	}
+	return Trigger{
+		Task: d.Task, Payload: d.Payload, Metadata: d.Seed, Tags: d.Tags, Test: d.Test,
+		Queue: queue, ConcurrencyKey: d.Lane.Key, Machine: d.Machine, MaxAttempts: 0, MaxDuration: 0,
+		Extra: run.Extra{Context: d.Extra.Context, ReplayedFrom: id.Friendly(id.Run, d.ID), Source: d.Extra.Source, Region: d.Extra.Region, Streams: d.Extra.Streams},
+	}, err
 }

@@ -42,6 +42,7 @@ type Engine struct {
 	resumes *pokes // environments in which a run waits for its slot back
 	wakes   *pokes // runs of which a waitpoint completed
 	orders  *pokes // subjects of orders
+	bulks   *pokes // bulk actions that go on
 
 	mu      sync.Mutex
 	workers map[string]*deploy.Worker // by id; a worker never changes
@@ -72,6 +73,7 @@ func New(st *store.Store, o Options) *Engine {
 		resumes: newPokes(),
 		wakes:   newPokes(),
 		orders:  newPokes(),
+		bulks:   newPokes(),
 		workers: map[string]*deploy.Worker{},
 		envs:    map[string]*tenant.Environment{},
 		queues:  map[string]string{},
@@ -100,6 +102,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	g.Go(func() error { return e.runResumes(ctx) })
 	g.Go(func() error { return e.runWakes(ctx) })
 	g.Go(func() error { return e.runOrders(ctx) })
+	g.Go(func() error { return e.runBulks(ctx) })
 	return g.Wait()
 }
 

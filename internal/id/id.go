@@ -17,6 +17,7 @@ const (
 	Snapshot  = "snapshot"
 	Waitpoint = "waitpoint"
 	Batch     = "batch"
+	Bulk      = "bulk"
 	Worker    = "worker"
 	Queue     = "queue"
 	Schedule  = "sched"

@@ -138,38 +138,86 @@ type RunFilter struct {
 	Regions  []string
 	Schedule string
 	BatchID  string
+	BulkID   string   // of the bulk action the run belongs to
+	IDs      []string // of the runs themselves
 	Test     *bool
 	Created  Created
 	ErrorID  string // a group of failures that the run belongs to
 
 	members []string // runs of the batch, which has an index that planners do not see the use of
+	without string   // bulk action the run must not belong to
 }
 
 // ListRuns reads a page of the runs that a filter selects, newest first, as
 // [Tx.Summaries] does. A page costs what it holds and what the filter skips on the
-// way; tags are looked up in their own index, so that even a rare one skips nothing.
+// way; tags and bulk actions are looked up in their own index, so that even a rare one skips nothing.
 func (tx *Tx) ListRuns(f RunFilter, p Page) (List[Detail], error) {
-	var ids []string
-	var err error
-	if f.BatchID != "" {
-		if f.members, err = tx.texts(`SELECT id FROM run WHERE batch_id = $1`, f.BatchID); err != nil || f.members == nil {
-			return List[Detail]{}, err
-		}
+	ids, err := tx.runIDs(f, p)
+	if err != nil {
+		return List[Detail]{}, err
 	}
-	for _, envID := range f.Envs {
-		found, err := tx.listEnv(f, envID, p)
-		if err != nil {
-			return List[Detail]{}, err
-		}
-		ids = append(ids, found...)
-	}
-	page := p.cut(p.merge(ids))
+	page := p.cut(ids)
 	out := List[Detail]{Next: page.Next, Previous: page.Previous}
 	details, err := tx.Summaries(page.Items)
 	for _, runID := range page.Items {
 		out.Items = append(out.Items, details[runID])
 	}
 	return out, err
+}
+
+// runIDs reads the ids of a page, nearest to the cursor first, and one id more if there is one.
+func (tx *Tx) runIDs(f RunFilter, p Page) ([]string, error) {
+	if none, err := tx.resolve(&f); none || err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, envID := range f.Envs {
+		found, err := tx.listEnv(f, envID, p)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, found...)
+	}
+	return p.merge(ids), nil
+}
+
+// resolve looks up what a filter names that has an index of its own; none says that
+// it can select nothing.
+func (tx *Tx) resolve(f *RunFilter) (none bool, err error) {
+	if f.BatchID == "" {
+		return false, nil
+	}
+	f.members, err = tx.texts(`SELECT id FROM run WHERE batch_id = $1`, f.BatchID)
+	return f.members == nil, err
+}
+
+// CountRuns counts the runs that a filter selects.
+func (tx *Tx) CountRuns(f RunFilter) (total int, err error) {
+	if none, err := tx.resolve(&f); none || err != nil {
+		return 0, err
+	}
+	for _, envID := range f.Envs {
+		q := &pick{from: "run", keys: []string{"run.id"}}
+		q.is("run.env_id", envID)
+		if f.Tags != nil {
+			q.where = append(q.where, "run.id IN (SELECT run_id FROM run_tag WHERE env_id = "+q.arg(envID)+" AND tag {{in "+q.arg(sqldb.List(f.Tags))+"}})")
+		}
+		f.ofBulk(q)
+		f.demand(q)
+		var n int
+		if err := tx.QueryRow(`SELECT count(*) FROM run WHERE `+strings.Join(q.where, " AND "), q.args...).Scan(&n); err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	return total, nil
+}
+
+// ofBulk demands that a run belongs to the bulk action, if the filter names one.
+func (f RunFilter) ofBulk(q *pick) {
+	if f.BulkID != "" {
+		q.where = append(q.where, "run.id IN (SELECT run_id FROM bulk_run WHERE bulk_id = "+q.arg(f.BulkID)+")")
+	}
 }
 
 func (tx *Tx) listEnv(f RunFilter, envID string, p Page) ([]string, error) {
@@ -182,6 +230,10 @@ func (tx *Tx) listEnv(f RunFilter, envID string, p Page) ([]string, error) {
 		return q.ids(tx, p)
 	case f.Tags == nil:
 		q := &pick{from: "run", keys: []string{"run.id"}}
+		if f.BulkID != "" {
+			q = &pick{from: "bulk_run b CROSS JOIN run", keys: []string{"b.run_id", "run.id"}, where: []string{"run.id = b.run_id"}}
+			q.is("b.bulk_id", f.BulkID)
+		}
 		q.is("run.env_id", envID)
 		f.demand(q)
 		return q.ids(tx, p)
@@ -191,6 +243,7 @@ func (tx *Tx) listEnv(f RunFilter, envID string, p Page) ([]string, error) {
 		q := &pick{from: "run_tag t CROSS JOIN run", keys: []string{"t.run_id", "run.id"}, where: []string{"run.id = t.run_id"}}
 		q.is("t.env_id", envID)
 		q.is("t.tag", tag)
+		f.ofBulk(q)
 		f.demand(q)
 		if f.ErrorID != "" {
 			q.where = append(q.where, "EXISTS (SELECT 1 FROM error_run WHERE error_id = "+q.arg(f.ErrorID)+" AND run_id = run.id)")
@@ -204,7 +257,7 @@ func (tx *Tx) listEnv(f RunFilter, envID string, p Page) ([]string, error) {
 	return p.merge(ids), nil
 }
 
-// demand adds the conditions that do not concern environment and tags.
+// demand adds the conditions that concern neither environment, tags nor the bulk action.
 func (f RunFilter) demand(q *pick) {
 	q.within(f.Created)
 	q.in("run.status", names(f.Statuses))
@@ -217,6 +270,10 @@ func (f RunFilter) demand(q *pick) {
 	}
 	if f.BatchID != "" {
 		q.in("run.id", f.members)
+	}
+	q.in("run.id", f.IDs)
+	if f.without != "" {
+		q.where = append(q.where, "NOT EXISTS (SELECT 1 FROM bulk_run o WHERE o.bulk_id = "+q.arg(f.without)+" AND o.run_id = run.id)")
 	}
 	if f.Test != nil {
 		q.is("run.is_test", flag(*f.Test))
