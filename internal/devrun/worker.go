@@ -125,11 +125,14 @@ func (w *worker) awaitWatchdog(limit time.Duration) {
 	}
 }
 
+// clockTick is more than the clock that file systems date files by is behind.
+const clockTick = 20 * time.Millisecond
+
 // watchdogPID reads the watchdog's process id from file, unless that is older than since and
 // so left by an earlier session.
 func watchdogPID(file string, since time.Time) (int, bool) {
 	info, err := os.Stat(file)
-	if err != nil || info.ModTime().Before(since) {
+	if err != nil || info.ModTime().Before(since.Add(-clockTick)) {
 		return 0, false
 	}
 	text, err := os.ReadFile(file)
