@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -253,4 +254,35 @@ func (q runQuery) selected(envs []*tenant.Environment) []*tenant.Environment {
 		return envs
 	}
 	return slices.DeleteFunc(envs, func(e *tenant.Environment) bool { return !slices.Contains(q.envs, e.Type) })
+}
+
+// numbered is a page of a list that is read by number.
+type numbered[T any] struct {
+	Data       []T         `json:"data"`
+	Pagination pageNumbers `json:"pagination"`
+}
+
+// pageNumbers say where a page stands in its list.
+type pageNumbers struct {
+	CurrentPage int `json:"currentPage"`
+	TotalPages  int `json:"totalPages"`
+	Count       int `json:"count"`
+}
+
+func pageNumbersOf(current, size, count int) pageNumbers {
+	return pageNumbers{current, (count + size - 1) / size, count}
+}
+
+// positive is a parameter that counts from one.
+func (q *query) positive(name string, otherwise int) int {
+	v := q.values.Get(name)
+	if v == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > math.MaxInt32 {
+		q.problems.Add(name, fmt.Sprintf("Number must be between 1 and %d", math.MaxInt32))
+		return otherwise
+	}
+	return n
 }

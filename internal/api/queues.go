@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"sear/internal/auth"
@@ -129,14 +128,11 @@ func (a *API) readQueue(r *http.Request, ref store.QueueRef, missing error) (sho
 // listQueues serves GET /api/v1/queues.
 func (a *API) listQueues(w http.ResponseWriter, r *http.Request) error {
 	q := newQuery(r)
-	current, size := q.atLeastOne("page", 1), min(q.atLeastOne("perPage", defaultPage), maxPage)
+	current, size := q.positive("page", 1), min(q.positive("perPage", defaultPage), maxPage)
 	if err := rest.QueryError(q.problems); err != nil {
 		return err
 	}
-	out := struct {
-		Data       []shownQueue `json:"data"`
-		Pagination pageNumbers  `json:"pagination"`
-	}{[]shownQueue{}, pageNumbers{CurrentPage: current}}
+	out := numbered[shownQueue]{Data: []shownQueue{}}
 	envID := environment(r).ID
 	err := a.store.View(r.Context(), func(tx *store.Tx) error {
 		limit, err := tx.ConcurrencyLimit(envID)
@@ -147,33 +143,13 @@ func (a *API) listQueues(w http.ResponseWriter, r *http.Request) error {
 		for _, each := range list {
 			out.Data = append(out.Data, showQueue(each, limit))
 		}
-		out.Pagination.Count, out.Pagination.TotalPages = total, (total+size-1)/size
+		out.Pagination = pageNumbersOf(current, size, total)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	return rest.JSON(w, http.StatusOK, out)
-}
-
-// pageNumbers say where a page stands in a list that is read by number.
-type pageNumbers struct {
-	CurrentPage int `json:"currentPage"`
-	TotalPages  int `json:"totalPages"`
-	Count       int `json:"count"`
-}
-
-// atLeastOne is a parameter that counts from one.
-func (q *query) atLeastOne(name string, otherwise int) int {
-	v := q.values.Get(name)
-	if v == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil || n < 1 || n > math.MaxInt32 {
-		q.problems.Add(name, fmt.Sprintf("Number must be between 1 and %d", math.MaxInt32))
-	}
-	return n
 }
 
 // getQueue serves GET /api/v1/queues/{queue}. Who may not read a queue does not learn

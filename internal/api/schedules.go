@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"sear/internal/engine"
@@ -258,16 +257,6 @@ func scheduleParam(r *http.Request) (string, error) {
 // defaultSchedules is how many schedules a page has that names no size.
 const defaultSchedules = 20
 
-// numbered is a page of a list whose pages have numbers.
-type numbered[T any] struct {
-	Data       []T `json:"data"`
-	Pagination struct {
-		CurrentPage int `json:"currentPage"`
-		TotalPages  int `json:"totalPages"`
-		Count       int `json:"count"`
-	} `json:"pagination"`
-}
-
 // listSchedules serves GET /api/v1/schedules.
 func (a *API) listSchedules(w http.ResponseWriter, r *http.Request) error {
 	q := newQuery(r)
@@ -292,31 +281,13 @@ func (a *API) listSchedules(w http.ResponseWriter, r *http.Request) error {
 		for _, i := range list {
 			out.Data = append(out.Data, showSchedule(i, envs[i.ID]))
 		}
-		p := &out.Pagination
-		p.CurrentPage, p.TotalPages, p.Count = number, (count+size-1)/size, count
+		out.Pagination = pageNumbersOf(number, size, count)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	return rest.JSON(w, http.StatusOK, out)
-}
-
-// maxNumber bounds page numbers: far more than there can be pages.
-const maxNumber = 1_000_000
-
-// positive is a parameter that counts from one.
-func (q *query) positive(name string, otherwise int) int {
-	v := q.values.Get(name)
-	if v == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil || n < 1 || n > maxNumber {
-		q.problems.Add(name, fmt.Sprintf("Number must be between 1 and %d", maxNumber))
-		return otherwise
-	}
-	return n
 }
 
 // timezones serves GET /api/v1/timezones.
