@@ -188,7 +188,7 @@ func TestScheduleInDevelopment(t *testing.T) {
 		if got := at(r.fired(s.ID)); got != "00:04 00:05" {
 			t.Errorf("it fired at %s", got)
 		}
-		if i, misses := r.read(s.ID); misses != nil || i.Next.Sub(time.Now()) > time.Minute {
+		if i, misses := r.read(s.ID); misses != nil || time.Until(i.Next) > time.Minute {
 			t.Errorf("it stands at %s and missed %+v", i.Next, misses)
 		}
 	})
