@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pb33f/libopenapi"
+	validator "github.com/pb33f/libopenapi-validator"
+
 	"sear/internal/servertest"
 )
 
@@ -38,6 +41,25 @@ func TestOpenAPI(t *testing.T) {
 			if len(op.Security) > 0 && got.Status != http.StatusUnauthorized {
 				t.Errorf("%s %s wants a credential and answers without one: %d %s", method, path, got.Status, got.Body)
 			}
+		}
+	}
+}
+
+// TestOpenAPIIsValid: the description is a document of OpenAPI 3.1.
+func TestOpenAPIIsValid(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	doc, err := libopenapi.NewDocument(s.Call(t, "GET", "/openapi.json", nil).Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check, problems := validator.NewValidator(doc)
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	if ok, wrong := check.ValidateDocument(); !ok {
+		for _, e := range wrong {
+			t.Errorf("%s: %s %+v", e.Message, e.Reason, e.SchemaValidationErrors)
 		}
 	}
 }
