@@ -156,6 +156,9 @@ func (s *session) follow(runID string, watch *sqldb.Watch) {
 			case <-ctx.Done():
 				return
 			case <-watch.C():
+				if ctx.Err() != nil { // both may be ready, and then chance decides
+					return
+				}
 				s.notify(runID)
 			}
 			select {
