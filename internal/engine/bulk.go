@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"sear/internal/fault"
@@ -87,12 +88,13 @@ func (e *Engine) AbortBulk(ctx context.Context, env *tenant.Environment, bulkID 
 // runBulks carries out bulk actions, a batch of each in turn.
 func (e *Engine) runBulks(ctx context.Context) error {
 	return e.loop(ctx, e.bulks, func(ids []string) error {
+		var failed []error // one that fails does not hold up the others
 		for _, bulkID := range ids {
 			if err := e.advance(ctx, bulkID); err != nil {
-				return fmt.Errorf("bulk action %s: %w", bulkID, err)
+				failed = append(failed, fmt.Errorf("bulk action %s: %w", bulkID, err))
 			}
 		}
-		return nil
+		return errors.Join(failed...)
 	}, func() error {
 		return e.view(ctx, func(tx *store.Tx) error {
 			ids, err := tx.PendingBulks()
