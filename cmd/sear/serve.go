@@ -23,6 +23,8 @@ func registerServer(f *flagSet, cfg *server.Config) {
 	f.IntVar(&cfg.MaxConcurrency, "max-concurrency", 0, "let at most `n` runs of an environment execute at once; 0 leaves their limits as they are")
 	f.DurationVar(&cfg.Timeouts.Pending, "start-timeout", server.DefaultTimeouts.Pending, "put a run back in the queue that its worker has not started after `duration`")
 	f.DurationVar(&cfg.Timeouts.Executing, "stall-timeout", server.DefaultTimeouts.Executing, "give a worker up from which nothing was heard for `duration`")
+	f.IntVar(&cfg.MaxQueue.Dev, "max-queue-dev", 0, "refuse triggers for a queue of a development environment in which `n` runs wait; 0 never does")
+	f.IntVar(&cfg.MaxQueue.Deployed, "max-queue-deployed", 0, "likewise for the queues of other environments: `n` runs; 0 never does")
 	cfg.Limits = server.DefaultLimits
 	registerRate(f, &cfg.Limits.Key, "rate-limit", "requests of one environment's keys")
 	registerRate(f, &cfg.Limits.Public, "public-rate-limit", "requests with one public token")

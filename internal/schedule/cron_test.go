@@ -102,17 +102,19 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-func TestParseWindow(t *testing.T) {
+func TestWindow(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]time.Duration{"30m": 30 * time.Minute, "2h": 2 * time.Hour, "24h": 24 * time.Hour, "30%": 18 * time.Minute, "100%": time.Hour} {
-		w, err := schedule.ParseWindow(text)
-		if err != nil || w.Of(time.Hour) != min(want, time.Hour) || w.String() != text {
-			t.Errorf("%s: %v of an hour, %v", text, w.Of(time.Hour), err)
+	problems := func(window string) []string {
+		return schedule.Timing{Cron: "* * * * *", Timezone: "UTC", Window: window}.Problems("")
+	}
+	for _, text := range []string{"", "0m", "30m", "1440m", "2h", "24h", "30%", "100%"} { // "" is none
+		if got := problems(text); got != nil {
+			t.Errorf("%q: %v", text, got)
 		}
 	}
-	for _, text := range []string{"", "m", "25h", "1441m", "1.5h", "101%", "-1m", "1d", "30 m", "%"} {
-		if w, err := schedule.ParseWindow(text); err == nil {
-			t.Errorf("%q is the window %v", text, w)
+	for _, text := range []string{"m", "25h", "1441m", "1.5h", "101%", "-1m", "+1m", "1d", "30 m", "%", "30", "99999999999999999999m"} {
+		if got := problems(text); len(got) != 1 || !strings.HasPrefix(got[0], "Invalid window: ") {
+			t.Errorf("%q: %v", text, got)
 		}
 	}
 }

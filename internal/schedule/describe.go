@@ -15,17 +15,20 @@ func (c Cron) Describe() string {
 		hour += "-" + hour
 	}
 	text := describeTime(minute, hour) + describeDays(day, weekday) + describeWeekdays(weekday, day) + describeMonths(month)
-	text = strings.Replace(text, "every minute, every hour", "every minute", 1)
-	text = strings.NewReplacer(", every day", "", ", every hour", ", every hour").Replace(text)
+	text = strings.ReplaceAll(text, ", every day", "")
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
-// plain writes a field in its simplest form: names stay, a step of one is none.
+// plain writes a field in its simplest form: a question mark is an asterisk, and a step of
+// one is none.
 func plain(field string) string {
-	if field == "?" || strings.HasSuffix(field, "/1") && !strings.Contains(field, ",") {
-		field = strings.TrimSuffix(strings.Replace(field, "?", "*", 1), "/1")
+	if field == "?" {
+		return "*"
 	}
-	return field
+	if strings.Contains(field, ",") {
+		return field
+	}
+	return strings.TrimSuffix(field, "/1")
 }
 
 func isNumber(s string) bool {

@@ -51,7 +51,7 @@ func (t Timing) read(zones string) (r Rule, problems []string) {
 		problems = append(problems, problem)
 	}
 	if t.Window != "" {
-		if _, err := ParseWindow(t.Window); err != nil {
+		if err := checkWindow(t.Window); err != nil {
 			problems = append(problems, "Invalid window: "+err.Error())
 		}
 	}

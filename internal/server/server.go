@@ -26,15 +26,16 @@ import (
 // Config is what a server may be told. Addr and Data are needed; the zero values of
 // all other fields stand for what they say.
 type Config struct {
-	Addr           string           // host:port to listen on; port 0 takes any free one
-	Data           string           // directory of the data, made when missing
-	DatabaseURL    string           // postgres://…; "" keeps the data in SQLite in the directory
-	PublicURL      string           // how clients and workers reach the server; "": as each of them has found it
-	SecretKey      string           // seals secrets: 32 bytes in hexadecimal or base64; "" keeps one in the directory
-	MaxConcurrency int              // runs an environment executes at once; 0 leaves the limits as they are
-	Timeouts       run.Timeouts     // how long workers may be silent; zero fields are upstream's
-	Limits         api.Limits       // how often callers may call; the zero value does not limit
-	Ready          func(url string) `json:"-"` // called once the server answers at url; may be nil
+	Addr           string            // host:port to listen on; port 0 takes any free one
+	Data           string            // directory of the data, made when missing
+	DatabaseURL    string            // postgres://…; "" keeps the data in SQLite in the directory
+	PublicURL      string            // how clients and workers reach the server; "": as each of them has found it
+	SecretKey      string            // seals secrets: 32 bytes in hexadecimal or base64; "" keeps one in the directory
+	MaxConcurrency int               // runs an environment executes at once; 0 leaves the limits as they are
+	Timeouts       run.Timeouts      // how long workers may be silent; zero fields are upstream's
+	MaxQueue       engine.QueueSizes // how many runs may wait in a queue; zero: any number
+	Limits         api.Limits        // how often callers may call; the zero value does not limit
+	Ready          func(url string)  `json:"-"` // called once the server answers at url; may be nil
 }
 
 // DefaultTimeouts are how long workers may be silent when nobody says.
@@ -74,7 +75,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		return err
 	}
 
-	e := engine.New(st, engine.Options{Timeouts: timeouts(cfg.Timeouts), Log: log})
+	e := engine.New(st, engine.Options{Timeouts: timeouts(cfg.Timeouts), MaxQueue: cfg.MaxQueue, Log: log})
 	h, err := newHandler(st, e, auth.New(st, sealer, log), blobs, strings.TrimRight(cfg.PublicURL, "/"), cfg.Limits, log)
 	if err != nil {
 		return err
