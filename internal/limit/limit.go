@@ -82,13 +82,22 @@ type Buckets struct {
 // shards is how many locks the buckets share.
 const shards = 64
 
-// shard holds buckets. All that is known of one is when it will be, or was, full: what
-// it holds follows from how far that lies ahead.
+// shard holds buckets.
 type shard struct {
-	mu   sync.Mutex
-	full map[string]time.Time
-	room int // how many buckets it holds before it looks for full ones, which need not be kept
+	mu      sync.Mutex
+	buckets map[string]bucket
+	room    int // how many buckets it holds before it looks for full ones, which need not be kept
 }
+
+// bucket is how many tokens were missing from a full one at a moment. It counts tokens
+// and no time, because a third of a second is no number of nanoseconds.
+type bucket struct {
+	missing float64
+	at      time.Time
+}
+
+// grain is the part of a token that is rounding and no token.
+const grain = 1e-6
 
 // minRoom is the least room of a shard.
 const minRoom = 128
@@ -97,7 +106,7 @@ const minRoom = 128
 func NewBuckets(r Rate) *Buckets {
 	b := &Buckets{rate: r, seed: maphash.MakeSeed()}
 	for i := range b.shards {
-		b.shards[i] = shard{full: map[string]time.Time{}, room: minRoom}
+		b.shards[i] = shard{buckets: map[string]bucket{}, room: minRoom}
 	}
 	return b
 }
@@ -122,33 +131,39 @@ func (b *Buckets) Take(key string, n int, now time.Time) State {
 	s := &b.shards[maphash.String(b.seed, key)%shards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	full := s.full[key]
-	if full.Before(now) {
-		full = now
-	}
-	per := b.rate.perToken()
-	missing := float64(full.Sub(now)) / per // tokens until full
+	missing := b.missing(s.buckets[key], now)
 	left := float64(b.rate.Burst) - missing
-	if left < float64(n) {
-		wait := math.Ceil((float64(n) - left) * per)
-		return State{Limit: b.rate.Burst, Remaining: int(left), Reset: now.Add(time.Duration(wait))}
+	if short := float64(n) - left; short > grain {
+		return State{Limit: b.rate.Burst, Remaining: whole(left), Reset: now.Add(b.inflow(short))}
 	}
-	full = full.Add(time.Duration(math.Ceil(float64(n) * per)))
-	s.put(key, full, now)
-	return State{OK: true, Limit: b.rate.Burst, Remaining: int(left - float64(n)), Reset: full}
+	missing += float64(n)
+	s.buckets[key] = bucket{missing, now}
+	if len(s.buckets) > s.room {
+		b.forget(s, now)
+	}
+	return State{OK: true, Limit: b.rate.Burst, Remaining: whole(left - float64(n)), Reset: now.Add(b.inflow(missing))}
 }
 
-// put remembers a bucket. When there are many, those that have become full are
-// forgotten: the work is shared among as many calls as there are buckets left.
-func (s *shard) put(key string, full, now time.Time) {
-	s.full[key] = full
-	if len(s.full) <= s.room {
-		return
-	}
-	for k, at := range s.full {
-		if !at.After(now) {
-			delete(s.full, k)
+// missing is how many tokens a bucket lacks now.
+func (b *Buckets) missing(was bucket, now time.Time) float64 {
+	return max(0, was.missing-float64(now.Sub(was.at))/b.rate.perToken())
+}
+
+// inflow is how long tokens take to flow in.
+func (b *Buckets) inflow(tokens float64) time.Duration {
+	return time.Duration(math.Ceil(tokens * b.rate.perToken()))
+}
+
+// whole is how many tokens can be taken of so many.
+func whole(tokens float64) int { return max(0, int(tokens+grain)) }
+
+// forget drops the buckets that have become full. The work is shared among as many calls
+// as there are buckets left.
+func (b *Buckets) forget(s *shard, now time.Time) {
+	for key, was := range s.buckets {
+		if b.missing(was, now) == 0 {
+			delete(s.buckets, key)
 		}
 	}
-	s.room = max(minRoom, 2*len(s.full))
+	s.room = max(minRoom, 2*len(s.buckets))
 }

@@ -46,6 +46,17 @@ func TestTake(t *testing.T) {
 	}
 }
 
+// TestBurst: a token that takes no whole number of nanoseconds costs no more than others.
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	b := limit.NewBuckets(limit.Rate{N: 3, Per: time.Second, Burst: 3})
+	for left := 2; left >= 0; left-- {
+		if s := b.Take("a", 1, start); !s.OK || s.Remaining != left {
+			t.Errorf("%+v, want %d left", s, left)
+		}
+	}
+}
+
 func TestUnlimited(t *testing.T) {
 	t.Parallel()
 	b := limit.NewBuckets(limit.Rate{})
