@@ -64,11 +64,15 @@ func (e *Engine) gather(ctx context.Context) error {
 }
 
 // commit carries out a batch. If that fails as a whole, each command is carried
-// out by itself, so that only the guilty one fails.
+// out by itself, so that only the guilty one fails. But when the database went away,
+// perhaps in the middle of the commit, nobody knows whether they took place: only the
+// callers, who have their request keys, can ask again so that each counts once.
 func (e *Engine) commit(ctx context.Context, batch []*op) {
 	if err := e.transact(ctx, batch); err != nil {
 		for _, o := range batch {
-			o.err = e.alone(ctx, o)
+			if o.err = err; fault.KindOf(err) != fault.Unavailable {
+				o.err = e.alone(ctx, o)
+			}
 		}
 	}
 	for _, o := range batch {

@@ -39,10 +39,24 @@ type postgres struct {
 	closed   atomic.Bool
 }
 
+// openPatience is how long a node that starts waits for a database that is away: both may
+// have been started together.
+const openPatience = 30 * time.Second
+
 func openPostgres(ctx context.Context, url string, o Options) (*postgres, error) {
-	p, err := connectPostgres(ctx, url, o)
-	if err != nil {
-		return nil, err
+	var p *postgres
+	var err error
+	for begin := time.Now(); ; {
+		if p, err = connectPostgres(ctx, url, o); err == nil {
+			break
+		}
+		if !isAway(err) || time.Since(begin) > openPatience {
+			return nil, err
+		}
+		o.Log.Warn("the database does not answer, trying again", "error", err)
+		if !pause(ctx, jitter(time.Second)) {
+			return nil, ctx.Err()
+		}
 	}
 	if err := p.locked(ctx, func() error { return migrate(ctx, p, true, o) }); err != nil {
 		p.close()
@@ -57,6 +71,7 @@ func connectPostgres(ctx context.Context, url string, o Options) (*postgres, err
 	if err != nil {
 		return nil, err // pgx leaves the password out
 	}
+	notice(config)
 	n := o.MaxConns
 	if n == 0 {
 		n = max(10, 4*runtime.GOMAXPROCS(0))
@@ -108,7 +123,7 @@ func (p *postgres) update(ctx context.Context, fn func(*Tx) error) (*Tx, error) 
 	for attempt := 1; ; attempt++ {
 		tx, err := p.transact(ctx, readWrite, fn)
 		if err == nil || attempt == maxAttempts || !isRetryable(err) {
-			return tx, err
+			return tx, unavailable(err)
 		}
 		p.log.Debug("transaction runs again", "attempt", attempt, "error", err)
 		if !pause(ctx, jitter(time.Millisecond<<min(attempt, 6))) {
@@ -129,7 +144,7 @@ func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
 func (p *postgres) view(ctx context.Context, fn func(*Tx) error) error {
 	_, err := p.transact(ctx, snapshot, fn)
-	return err
+	return unavailable(err)
 }
 
 // transact runs fn once. Statements end with ctx; the transaction itself does

@@ -22,40 +22,74 @@ var ErrNotInstalled = errors.New("PostgreSQL is not installed")
 
 const startTimeout = time.Minute
 
-// Start makes a cluster in dir, which it creates, and runs it until stop is
+// Cluster is a private PostgreSQL server.
+type Cluster struct {
+	URL string // of its database postgres
+
+	bin, dir string
+	cred     *syscall.Credential
+	server   *server
+}
+
+// Start makes a cluster in dir, which it creates, and runs it until Stop is
 // called or this process dies. It listens on a Unix socket in dir alone, keeps
-// nothing safe from a crash and lets any local user in. As root it runs the
-// server as the user postgres, which must be able to reach dir. stop leaves dir
-// behind.
-func Start(dir string) (dbURL string, stop func() error, err error) {
+// nothing safe from a crash of the machine and lets any local user in. As root it
+// runs the server as the user postgres, which must be able to reach dir. Stop
+// leaves dir behind.
+func Start(dir string) (*Cluster, error) {
 	bin, err := binaries()
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	cred, err := credential()
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	if err := prepare(dir, cred); err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	data := filepath.Join(dir, "data")
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "--pgdata="+data, "--username=postgres", "--auth=trust",
+	c := &Cluster{bin: bin, dir: dir, cred: cred,
+		URL: "postgres:///postgres?" + url.Values{"host": {dir}, "user": {"postgres"}}.Encode()}
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "--pgdata="+c.data(), "--username=postgres", "--auth=trust",
 		"--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
 	initdb.Dir = dir
 	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
 	if out, err := initdb.CombinedOutput(); err != nil {
-		return "", nil, fmt.Errorf("initdb: %w\n%s", err, out)
+		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	server, err := serve(bin, dir, data, cred)
-	if err != nil {
-		return "", nil, err
+	return c, c.serve()
+}
+
+func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
+
+// serve runs the server and waits until it answers.
+func (c *Cluster) serve() (err error) {
+	if c.server, err = serve(c.bin, c.dir, c.data(), c.cred); err != nil {
+		return err
 	}
-	dbURL = "postgres:///postgres?" + url.Values{"host": {dir}, "user": {"postgres"}}.Encode()
-	if err := server.waitReady(dbURL); err != nil {
-		return "", nil, errors.Join(err, server.stop(), server.logged())
+	if err := c.server.waitReady(c.URL); err != nil {
+		return errors.Join(err, c.Stop(), c.server.logged())
 	}
-	return dbURL, server.stop, nil
+	return nil
+}
+
+// Socket is the path of the Unix socket on which it listens.
+func (c *Cluster) Socket() string { return filepath.Join(c.dir, ".s.PGSQL.5432") }
+
+// Stop shuts the server down at once, ending its connections.
+func (c *Cluster) Stop() error { return c.server.stop(syscall.SIGINT) }
+
+// Restart ends the server and starts it again: abruptly as a crash of it would be, or
+// orderly. Connections end either way, and what was committed stays.
+func (c *Cluster) Restart(abruptly bool) error {
+	s := syscall.SIGINT
+	if abruptly {
+		s = syscall.SIGQUIT
+	}
+	if err := c.server.stop(s); err != nil {
+		return err
+	}
+	return c.serve()
 }
 
 // binaries returns the folder of the newest installed server.
@@ -126,7 +160,7 @@ func serve(bin, dir, data string, cred *syscall.Credential) (*server, error) {
 	defer out.Close()
 	s.cmd = exec.Command(filepath.Join(bin, "postgres"), "-D", data, "-k", dir,
 		"-c", "listen_addresses=", "-c", "max_connections=300", "-c", "shared_buffers=64MB",
-		"-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+		"-c", "fsync=off", "-c", "full_page_writes=off")
 	s.cmd.Dir = dir
 	s.cmd.Stdout, s.cmd.Stderr = out, out
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred}
@@ -167,9 +201,9 @@ func (s *server) waitReady(dbURL string) error {
 	}
 }
 
-// stop shuts the server down at once, ending its connections.
-func (s *server) stop() error {
-	if err := s.cmd.Process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
+// stop ends the server with a signal that does.
+func (s *server) stop(sig syscall.Signal) error {
+	if err := s.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	<-s.exited

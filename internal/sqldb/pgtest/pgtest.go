@@ -22,10 +22,9 @@ const Env = "SEAR_TEST_POSTGRES"
 // cluster is this process's own, started by the first URL.
 var cluster struct {
 	once sync.Once
-	url  string
-	dir  string
-	stop func() error
-	err  error
+	*Cluster
+	dir string
+	err error
 }
 
 // Main runs the tests of a package and then stops the cluster they started. A
@@ -34,8 +33,8 @@ var cluster struct {
 //	func TestMain(m *testing.M) { pgtest.Main(m) }
 func Main(m interface{ Run() int }) {
 	code := m.Run()
-	if cluster.stop != nil {
-		if err := cluster.stop(); err != nil {
+	if cluster.Cluster != nil {
+		if err := cluster.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stop PostgreSQL:", err)
 			code = 1
 		}
@@ -60,7 +59,7 @@ func URL(t testing.TB) string {
 		if cluster.err != nil {
 			t.Fatal(cluster.err)
 		}
-		base = cluster.url
+		base = cluster.URL
 	}
 	schemaURL, err := newSchema(context.Background(), base)
 	if err != nil {
@@ -69,13 +68,36 @@ func URL(t testing.TB) string {
 	return schemaURL
 }
 
+// Own starts a cluster that one test has for itself, to restart it. It skips as URL does.
+func Own(t testing.TB) *Cluster {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pgtest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	c, err := Start(dir)
+	if errors.Is(err, ErrNotInstalled) && os.Getenv("CI") != "true" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
 func startCluster() {
 	// Not t.TempDir: it ends with one test, and its path is too long for a socket.
 	cluster.dir, cluster.err = os.MkdirTemp("", "pgtest")
 	if cluster.err != nil {
 		return
 	}
-	cluster.url, cluster.stop, cluster.err = Start(filepath.Clean(cluster.dir))
+	cluster.Cluster, cluster.err = Start(filepath.Clean(cluster.dir))
 }
 
 // newSchema creates a schema and returns base with a search_path of it alone.

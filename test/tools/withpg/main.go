@@ -76,12 +76,12 @@ func start() (stop func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	url, stopCluster, err := pgtest.Start(dir)
+	cluster, err := pgtest.Start(dir)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	stop = func() error { return errors.Join(stopCluster(), os.RemoveAll(dir)) }
-	if err := os.Setenv(pgtest.Env, url); err != nil {
+	stop = func() error { return errors.Join(cluster.Stop(), os.RemoveAll(dir)) }
+	if err := os.Setenv(pgtest.Env, cluster.URL); err != nil {
 		return nil, errors.Join(err, stop())
 	}
 	return stop, nil

@@ -1,0 +1,77 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"sear/internal/fault"
+)
+
+// unavailable gives an error that says that Postgres is away a face which asks the
+// caller to come again; others stay as they are. Whether a commit that ended so took
+// place is not known: whoever repeats the call must do it so that it counts once.
+func unavailable(err error) error {
+	if err == nil || !isAway(err) {
+		return err
+	}
+	return fault.Wrap(fault.Unavailable, err, "The database does not answer, try again")
+}
+
+// isAway reports whether an error is due to the connection to Postgres, or to Postgres
+// starting or stopping, and not to what it was asked.
+func isAway(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false // the caller's own
+	}
+	switch code := pgCode(err); {
+	case code == "":
+	case strings.HasPrefix(code, "08"), // the connection
+		strings.HasPrefix(code, "57P"), // it stops, crashed, or starts
+		code == "53300",                // it has no place for another connection
+		code == "25P03":                // this node was away for too long with a transaction open
+		return true
+	default:
+		return false
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	return errors.Is(err, pgconn.ErrConnClosed) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
+}
+
+// How long a node and Postgres may hear nothing of each other.
+const (
+	// A node that is frozen in the middle of a transaction holds rows that others want;
+	// Postgres ends its session. Nothing here stays in a transaction for longer than it takes.
+	idleInTransaction = 5 * time.Second
+
+	// A connection whose other end has vanished is given up.
+	silence = 15 * time.Second
+)
+
+// notice has both sides notice that the other has gone. What the URL says counts.
+func notice(config *pgx.ConnConfig) {
+	const setting = "idle_in_transaction_session_timeout"
+	if _, set := config.RuntimeParams[setting]; !set {
+		config.RuntimeParams[setting] = strconv.FormatInt(idleInTransaction.Milliseconds(), 10)
+	}
+	dialer := net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silence / 3, Interval: silence / 3, Count: 2},
+		Control:         boundSilence,
+		Timeout:         config.ConnectTimeout,
+	}
+	config.DialFunc = dialer.DialContext
+}
