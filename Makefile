@@ -21,6 +21,8 @@ demo: build examples/hello-world/node_modules/.package-lock.json ## Trigger a re
 test: tools build ## Run every test, with the official SDK and CLI, on SQLite and Postgres
 	$(GO) vet ./...
 	$(GO) run ./test/tools/withpg sh -c '$(GO) test ./... && node test/sdk/index.mjs'
+	$(GO) run ./test/load crash -runs 2000 -for 12s -every 2s
+	$(GO) run ./test/load crash -postgres -nodes 3 -runs 2000 -for 15s -every 2s -faults kill,pause,cut,postgres,restart
 
 .PHONY: lint
 lint: ## Check format, vet, static analysis and the architecture
@@ -32,6 +34,13 @@ lint: ## Check format, vet, static analysis and the architecture
 .PHONY: bench
 bench: build ## Measure throughput, latency and memory against ceilings of the same run
 	$(GO) run ./test/load
+
+.PHONY: crash
+crash: build ## Kill nodes under load and account for every run, on SQLite and on Postgres
+	$(GO) run ./test/load crash
+	$(GO) run ./test/load crash -postgres
+	$(GO) run ./test/load crash -postgres -nodes 3 -for 60s -every 5s
+	$(GO) run ./test/load crash -postgres -nodes 3 -for 60s -every 5s -faults pause,cut,postgres,restart
 
 .PHONY: tools
 tools:

@@ -42,7 +42,7 @@ var layers = map[string]int{
 	"internal/api": 4, "internal/workerapi": 4, "internal/web": 4,
 	"internal/server": 5, "internal/servertest": 5, "internal/devrun": 5,
 	"cmd/sear":  6,
-	"test/load": 7, "test/load/rawhttp": 7, "test/tools/withpg": 7, "test/tools/zones": 7,
+	"test/load": 7, "test/load/rawhttp": 7, "test/load/child": 7, "test/load/crash": 7, "test/tools/withpg": 7, "test/tools/zones": 7,
 }
 
 // siblings are the imports within a layer that are allowed.
@@ -53,7 +53,8 @@ var siblings = map[string][]string{
 	"internal/run":        {"internal/queue"},                                                                            // types only
 	"internal/wire":       {"internal/run", "internal/queue", "internal/tenant", "internal/deploy", "internal/schedule"}, // their JSON
 	"internal/servertest": {"internal/server"},                                                                           // boots it
-	"test/load":           {"test/load/rawhttp"},
+	"test/load":           {"test/load/rawhttp", "test/load/child", "test/load/crash"},
+	"test/load/crash":     {"test/load/child"},
 }
 
 // confined are the imports that only some packages may use.
@@ -65,7 +66,7 @@ var confined = []struct {
 		"what a transaction promises is kept in one place; test/load measures the bare database"},
 	{[]string{"net/http"}, []string{
 		"internal/rest", "internal/sockio", "internal/auth", "internal/blob", "internal/api", "internal/workerapi", "internal/web",
-		"internal/server", "internal/servertest", "internal/devrun", "cmd/sear", "test/load", "test/load/rawhttp",
+		"internal/server", "internal/servertest", "internal/devrun", "cmd/sear", "test/load", "test/load/rawhttp", "test/load/crash",
 	}, "the engine and all below it work without a request"},
 	{[]string{"context", "os", "net", "math/rand", "math/rand/v2", "crypto/rand"}, above(pureLayer), reasonPure},
 }

@@ -31,15 +31,23 @@ type Edge struct {
 	Done        bool   // the waitpoint was complete already
 }
 
-// AddEdges blocks runs; edges that exist stay as they are.
+// AddEdges blocks runs; edges that exist stay as they are. Of runs that wait for what is
+// complete already it leaves a wake: nobody will complete it for them.
 func (tx *Tx) AddEdges(edges []Edge) error {
 	args := make([]any, 0, 7*len(edges))
+	var free []string
 	for _, e := range edges {
+		if e.Done {
+			free = append(free, e.RunID)
+		}
 		args = append(args, e.RunID, string(e.Kind), e.WaitpointID, e.Index, orNull(e.BatchID), flag(e.Done), 0)
 	}
 	_, err := tx.InsertRows(`INSERT INTO edge (run_id, kind, waitpoint_id, idx, batch_id, done, seq) VALUES {{values}}
 		ON CONFLICT DO NOTHING`, 7, args)
-	return err
+	if err != nil {
+		return err
+	}
+	return tx.AddWakes(wakeUnblock, "", free...)
 }
 
 // CompleteEdges marks every edge of these waitpoints done and leaves a wake for

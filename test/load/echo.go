@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sear/test/load/child"
 	"sear/test/load/rawhttp"
 )
 
@@ -52,7 +53,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 
 // echoServer is this program again, in a process of its own as the real server is.
 type echoServer struct {
-	*child
+	*child.Process
 	addr string
 	hold io.Closer // its input
 }
@@ -72,13 +73,13 @@ func startEcho() (*echoServer, error) {
 		return nil, err
 	}
 	cmd.Stderr = os.Stderr
-	c, err := startChild(cmd)
+	c, err := child.Start(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("echo server: %w", err)
 	}
 	addr, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		c.stop(time.Second)
+		c.Stop(time.Second)
 		return nil, fmt.Errorf("echo server: %w", err)
 	}
 	return &echoServer{c, strings.TrimSpace(addr), hold}, nil
@@ -86,7 +87,7 @@ func startEcho() (*echoServer, error) {
 
 func (e *echoServer) close() {
 	_ = e.hold.Close()
-	e.stop(time.Second)
+	e.Stop(time.Second)
 }
 
 // throughput is how often a second n clients get a trigger echoed, over d.

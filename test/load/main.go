@@ -10,6 +10,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"sear/test/load/crash"
 )
 
 // echoFlag is how the program, started by itself, is told to be the echo server.
@@ -27,7 +29,11 @@ func main() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	program, args := run, os.Args[1:]
+	if len(args) > 0 && args[0] == "crash" {
+		program, args = crash.Run, args[1:]
+	}
+	code := program(ctx, args, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }

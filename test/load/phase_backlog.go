@@ -113,8 +113,8 @@ func (b *bench) remains(ctx context.Context, s *site) error {
 	if s.server == nil {
 		return nil
 	}
-	now, peak := resident(s.server.pid(), residentNow), resident(s.server.pid(), residentPeak)
-	if s.server.stop(stopTime) {
+	now, peak := resident(s.server.PID(), residentNow), resident(s.server.PID(), residentPeak)
+	if s.server.Stop(stopTime) {
 		b.note("the server did not stop within %v and was killed", stopTime)
 	}
 	size, err := s.size(ctx)

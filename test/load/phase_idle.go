@@ -18,7 +18,7 @@ func idle(ctx context.Context, b *bench, s *site) error {
 			return err
 		}
 		const goal = 60_000_000
-		memory := resident(s.server.pid(), residentNow)
+		memory := resident(s.server.PID(), residentNow)
 		b.add(row{phase: "g", what: "memory, idle", figure: megabytes(memory), goal: "≤ 60 MB", met: memory <= goal})
 	}
 	if !b.opt.wants("e") {

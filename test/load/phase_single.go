@@ -99,7 +99,7 @@ func (s *site) cpu() time.Duration {
 	if s.server == nil {
 		return 0
 	}
-	return cpuTime(s.server.pid())
+	return cpuTime(s.server.PID())
 }
 
 // perRun shows CPU time by run; "" when it is not known.

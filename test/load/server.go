@@ -6,13 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"sear/test/load/child"
 	"sear/test/load/rawhttp"
 )
 
@@ -24,7 +24,7 @@ const (
 
 // server is a Sear server that this program started, on a store of its own.
 type server struct {
-	*child
+	*child.Process
 	addr  string
 	pprof string   // address of its profiles; "" when it serves none
 	dir   string   // data and log
@@ -57,10 +57,10 @@ func startServer(ctx context.Context, bin, dir, databaseURL string) (*server, er
 		s.flags = append(s.flags, "--database-url", databaseURL)
 	}
 	var err error
-	if s.addr, err = freeAddr(); err != nil {
+	if s.addr, err = child.FreeAddr(); err != nil {
 		return nil, err
 	}
-	if s.pprof, err = freeAddr(); err != nil {
+	if s.pprof, err = child.FreeAddr(); err != nil {
 		return nil, err
 	}
 	log, err := os.Create(s.logFile())
@@ -71,24 +71,14 @@ func startServer(ctx context.Context, bin, dir, databaseURL string) (*server, er
 	cmd := exec.Command(bin, append([]string{"serve", "--addr", s.addr}, s.flags...)...)
 	cmd.Env = append(os.Environ(), "SEAR_PPROF="+s.pprof)
 	cmd.Stdout, cmd.Stderr = log, log
-	if s.child, err = startChild(cmd); err != nil {
+	if s.Process, err = child.Start(cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", bin, err)
 	}
 	if err := s.ready(ctx); err != nil {
-		s.stop(time.Second)
+		s.Stop(time.Second)
 		return nil, fmt.Errorf("%w\n%s", err, s.lastWords())
 	}
 	return s, nil
-}
-
-// freeAddr is a loopback address that nobody listens on.
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 func (s *server) data() string { return filepath.Join(s.dir, "data") }
@@ -112,7 +102,7 @@ func (s *server) ready(ctx context.Context) error {
 			return s.findProfiles(ctx)
 		}
 		select {
-		case <-s.exited:
+		case <-s.Exited():
 			return errors.New("the server ended before it was ready")
 		default:
 		}
@@ -151,7 +141,7 @@ func parseKeys(data []byte) (k keys, err error) {
 
 // keys asks the program for the keys of the store.
 func (s *server) keys(ctx context.Context) (keys, error) {
-	out, err := exec.CommandContext(ctx, s.cmd.Path, append([]string{"keys", "--json"}, s.flags...)...).Output()
+	out, err := exec.CommandContext(ctx, s.Cmd.Path, append([]string{"keys", "--json"}, s.flags...)...).Output()
 	if err != nil {
 		return keys{}, fmt.Errorf("sear keys: %w", err)
 	}

@@ -89,7 +89,7 @@ func (b *bench) launch(ctx context.Context, s *site) error {
 // close ends what open started and removes its store.
 func (s *site) close(ctx context.Context) {
 	if s.server != nil {
-		s.server.stop(stopTime)
+		s.server.Stop(stopTime)
 		os.RemoveAll(s.server.dir)
 	}
 	if s.db != nil {
