@@ -21,7 +21,8 @@ demo: build examples/hello-world/node_modules/.package-lock.json ## Trigger a re
 test: tools build ## Run every test, with the official SDK and CLI, on SQLite and Postgres
 	$(GO) vet ./...
 	$(GO) run ./test/tools/withpg sh -c '$(GO) test ./... && node test/sdk/index.mjs'
-	$(GO) run ./test/load crash -runs 2000 -for 12s -every 2s
+	$(GO) run ./test/load crash -for 30s
+	$(GO) run ./test/load crash -postgres -for 45s
 	$(GO) run ./test/load crash -postgres -nodes 3 -runs 2000 -for 15s -every 2s -faults kill,pause,cut,postgres,restart
 
 .PHONY: lint

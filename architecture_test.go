@@ -35,7 +35,7 @@ var layers = map[string]int{
 
 	"internal/tenant": pureLayer, "internal/run": pureLayer, "internal/queue": pureLayer,
 	"internal/deploy": pureLayer, "internal/wire": pureLayer, "internal/schedule": pureLayer, "internal/telemetry": pureLayer,
-	"internal/failure": pureLayer,
+	"internal/failure": pureLayer, "internal/why": pureLayer,
 
 	"internal/store": 2, "internal/blob": 2,
 	"internal/auth": 3, "internal/engine": 3,
@@ -49,6 +49,7 @@ var layers = map[string]int{
 var siblings = map[string][]string{
 	"internal/rest": {"internal/fault"}, "internal/sockio": {"internal/fault"}, "internal/sqldb": {"internal/fault"},
 	"internal/failure":    {"internal/run", "internal/deploy"},                                                           // what failed, and in which version
+	"internal/why":        {"internal/run", "internal/queue", "internal/wire"},                                           // what holds one up, in the API's words
 	"internal/telemetry":  {"internal/run"},                                                                              // its snapshots are told as spans
 	"internal/run":        {"internal/queue"},                                                                            // types only
 	"internal/wire":       {"internal/run", "internal/queue", "internal/tenant", "internal/deploy", "internal/schedule"}, // their JSON

@@ -40,6 +40,7 @@ var commands = []command{
 	{"serve", "run the server", serve},
 	{"keys", "print what clients need to reach it", keys},
 	{"dev", "run a project's tasks, and the server where there is none", dev},
+	{"why", "say why a run does not execute", why},
 	{"version", "print the version", version},
 }
 

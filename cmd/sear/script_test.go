@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,7 @@ func TestScript(t *testing.T) {
 			"ready":    ready,
 			"keyfrom":  keyFrom,
 			"answers":  answers,
+			"triggers": triggers,
 		},
 	})
 }
@@ -93,4 +95,24 @@ func answers(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(res.StatusCode) != args[2] {
 		ts.Fatalf("%s answers %s, not %s", args[0], res.Status, args[2])
 	}
+}
+
+// triggers triggers a run and sets a variable to its id: triggers NAME ADDR KEY.
+func triggers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: triggers NAME ADDR KEY")
+	}
+	req, err := http.NewRequest(http.MethodPost, "http://"+args[1]+"/api/v1/tasks/hello/trigger", strings.NewReader(`{"payload":{}}`))
+	ts.Check(err)
+	req.Header.Set("Authorization", "Bearer "+args[2])
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer res.Body.Close()
+	var made struct{ ID string }
+	ts.Check(json.NewDecoder(res.Body).Decode(&made))
+	if made.ID == "" {
+		ts.Fatalf("%s answers %s", args[1], res.Status)
+	}
+	ts.Setenv(args[0], made.ID)
 }

@@ -59,6 +59,7 @@ var calls = map[string]call{
 	"POST " + runPath + "/tags":                {summary: "Add tags to a run", body: jsonBody},
 	"GET " + runPath + "/metadata":             {summary: "Read the metadata of a run"},
 	"PUT " + runPath + "/metadata":             {summary: "Change the metadata of a run and its family", body: jsonBody},
+	"GET " + runPath + "/why":                  {summary: "Say why a run does not execute"},
 	"GET " + runPath + "/trace":                {summary: "Read the trace of a run", query: []string{"page[size]", "page[after]"}},
 	"GET " + runPath + "/spans/{span}":         {summary: "Read a span of a run's trace"},
 	"GET " + runPath + "/events":               {summary: "Read the events of a run"},

@@ -90,6 +90,7 @@ func (a *API) runRoutes() []route {
 		{get, runPath + "/trace", scoped, true, a.runTrace},
 		{get, runPath + "/spans/{span}", scoped, true, a.runSpan},
 		{get, runPath + "/events", scoped, true, a.runEvents},
+		{get, runPath + "/why", scoped, true, a.whyRun},
 		{get, runPath + "/packets/{kind}", scoped, true, a.runPacket},
 		{post, "/api/v1/idempotencyKeys/{key}/reset", scoped, true, a.resetKey},
 

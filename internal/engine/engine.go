@@ -48,7 +48,7 @@ type Engine struct {
 	workers map[string]*deploy.Worker // by id; a worker never changes
 	envs    map[string]*tenant.Environment
 	queues  map[string]string    // ids by environment and name; a queue keeps its id
-	seen    map[string]time.Time // when a development environment was last written down as present
+	seen    map[string]time.Time // when a worker of an environment was last written down as present
 	cursor  map[string]string    // lane after which the next dequeue of an environment begins
 }
 

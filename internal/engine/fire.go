@@ -108,12 +108,10 @@ const (
 	presentStep = 5 * time.Second
 )
 
-// See notes that the command line of a development environment is there: its schedules
-// fire only then. It is a row, because any node may have heard of it and any may fire.
+// See notes that a worker of an environment is there: without one, schedules of a
+// development environment do not fire, and runs of any are said to wait for one. It is a
+// row, because any node may have heard of it and any may ask.
 func (e *Engine) See(ctx context.Context, env *tenant.Environment) error {
-	if env.Type != tenant.Development {
-		return nil
-	}
 	at := now()
 	e.mu.Lock()
 	fresh := at.Sub(e.seen[env.ID]) < presentStep
