@@ -38,7 +38,7 @@ var layers = map[string]int{
 	"internal/failure": pureLayer, "internal/why": pureLayer,
 
 	"internal/store": 2, "internal/blob": 2,
-	"internal/auth": 3, "internal/engine": 3,
+	"internal/auth": 3, "internal/engine": 3, "internal/backup": 3,
 	"internal/api": 4, "internal/workerapi": 4, "internal/web": 4,
 	"internal/server": 5, "internal/servertest": 5, "internal/devrun": 5,
 	"cmd/sear":  6,

@@ -35,6 +35,9 @@ func (e *Engine) Dequeue(ctx context.Context, env *tenant.Environment, workerID 
 	var out []Delivery
 	err := e.update(ctx, func(w *work) error {
 		out = nil
+		if held, err := e.held(w.tx); held || err != nil {
+			return err
+		}
 		worker, err := e.consumer(w.tx, env, workerID)
 		if isNotFound(err) {
 			return nil // nobody could run anything

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -43,6 +44,8 @@ type Engine struct {
 	wakes   *pokes // runs of which a waitpoint completed
 	orders  *pokes // subjects of orders
 	bulks   *pokes // bulk actions that go on
+
+	released atomic.Bool // the store is known not to be held
 
 	mu      sync.Mutex
 	workers map[string]*deploy.Worker // by id; a worker never changes
@@ -98,11 +101,14 @@ func (e *Engine) Run(ctx context.Context) error {
 	for range e.lanes() {
 		g.Go(func() error { return e.gather(ctx) })
 	}
-	g.Go(func() error { return e.runTimers(ctx) })
-	g.Go(func() error { return e.runResumes(ctx) })
-	g.Go(func() error { return e.runWakes(ctx) })
-	g.Go(func() error { return e.runOrders(ctx) })
-	g.Go(func() error { return e.runBulks(ctx) })
+	for _, loop := range []func(context.Context) error{e.runTimers, e.runResumes, e.runWakes, e.runOrders, e.runBulks} {
+		g.Go(func() error {
+			if e.awaitRelease(ctx) != nil {
+				return nil // it was over before it began
+			}
+			return loop(ctx)
+		})
+	}
 	return g.Wait()
 }
 

@@ -52,7 +52,7 @@ func (s *Store) Audit(ctx context.Context, now time.Time, late time.Duration) (a
 
 // Audit is that of a store, in a transaction.
 func (tx *Tx) Audit(now time.Time, late time.Duration) (Audit, error) {
-	a := Audit{Counts: map[string]int64{}, Violations: []Violation{}}
+	a := Audit{Violations: []Violation{}}
 	overdue := now.Add(-late).UnixMicro()
 	for _, check := range []func(*Audit, int64) error{tx.count, tx.auditRuns, tx.auditWaits, tx.auditBatches, tx.auditOwners, tx.auditDeadlines, tx.auditSlots} {
 		if err := check(&a, overdue); err != nil {
@@ -79,15 +79,22 @@ func (tx *Tx) broken(a *Audit, query string, args ...any) error {
 	return rows.Err()
 }
 
-func (tx *Tx) count(a *Audit, _ int64) error {
-	for _, table := range []string{"run", "snapshot", "waitpoint", "batch", "edge", "wake", "schedule"} {
+func (tx *Tx) count(a *Audit, _ int64) (err error) {
+	a.Counts, err = tx.Counts()
+	return err
+}
+
+// Counts counts the rows of the tables that matter most.
+func (tx *Tx) Counts() (map[string]int64, error) {
+	counts := map[string]int64{}
+	for _, table := range []string{"run", "snapshot", "waitpoint", "batch", "edge", "wake", "schedule", "worker", "env"} {
 		var n int64
 		if err := tx.QueryRow(`SELECT count(*) FROM ` + table).Scan(&n); err != nil {
-			return err
+			return nil, err
 		}
-		a.Counts[table] = n
+		counts[table] = n
 	}
-	return nil
+	return counts, nil
 }
 
 // A rule is what must hold of a row, as the condition of one that breaks it.

@@ -9,6 +9,10 @@ import (
 // SettingPublicURL names the setting that holds the URL by which clients reach the server.
 const SettingPublicURL = "public_url"
 
+// SettingHeld names the setting of a store that was restored and not resumed since: when
+// that was. While it is not "", engines start nothing.
+const SettingHeld = "held"
+
 // SetSetting writes a setting over what it was.
 func (tx *Tx) SetSetting(name, value string) error {
 	_, err := tx.Exec(`INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)

@@ -57,6 +57,11 @@ func (tx *Tx) whyQueued(f *why.Facts) error {
 		return err
 	}
 	f.Limit, f.EnvPaused = env.ConcurrencyLimit, env.Paused
+	held, err := tx.Setting(SettingHeld)
+	if err != nil {
+		return err
+	}
+	f.Held = held != ""
 	settings, err := tx.QueueSettings(env.ID, []string{f.Run.Lane.Queue})
 	if err != nil {
 		return err
