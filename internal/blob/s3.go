@@ -49,9 +49,9 @@ func newBucket(ctx context.Context, c S3) (*bucket, error) {
 	if c.PublicEndpoint == "" {
 		c.PublicEndpoint = c.Endpoint
 	}
-	for name, value := range map[string]string{"bucket": c.Bucket, "region": c.Region, "access key": c.AccessKey, "secret key": c.SecretKey} {
-		if value == "" {
-			return nil, fmt.Errorf("packets in S3: the %s is missing", name)
+	for _, needed := range [][2]string{{"endpoint", c.Endpoint}, {"bucket", c.Bucket}, {"region", c.Region}, {"access key", c.AccessKey}, {"secret key", c.SecretKey}} {
+		if needed[1] == "" {
+			return nil, fmt.Errorf("packets in S3: the %s is missing", needed[0])
 		}
 	}
 	own, err := client(c, c.Endpoint)
