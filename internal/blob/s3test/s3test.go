@@ -54,13 +54,10 @@ func run(cmd *exec.Cmd) (s blob.S3, err error) {
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if json.Unmarshal(lines.Bytes(), &s) == nil { // the gateway says other things before
-			held = cmd
+			go func() { _ = cmd.Wait() }() // keeps the pipe from being collected, and so closed
 			return s, nil
 		}
 	}
 	text, _ := os.ReadFile(log.Name()) // says why, or nothing
 	return s, fmt.Errorf("the S3 server did not start: %w\n%s", cmd.Wait(), text)
 }
-
-// held keeps the server's standard input from being collected, and so closed.
-var held *exec.Cmd
