@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"sear/internal/blob"
 	"sear/internal/limit"
 	"sear/internal/server"
 )
@@ -25,10 +26,21 @@ func registerServer(f *flagSet, cfg *server.Config) {
 	f.DurationVar(&cfg.Timeouts.Executing, "stall-timeout", server.DefaultTimeouts.Executing, "give a worker up from which nothing was heard for `duration`")
 	f.IntVar(&cfg.MaxQueue.Dev, "max-queue-dev", 0, "refuse triggers for a queue of a development environment in which `n` runs wait; 0 never does")
 	f.IntVar(&cfg.MaxQueue.Deployed, "max-queue-deployed", 0, "likewise for the queues of other environments: `n` runs; 0 never does")
+	registerS3(f, &cfg.S3)
 	cfg.Limits = server.DefaultLimits
 	registerRate(f, &cfg.Limits.Key, "rate-limit", "requests of one environment's keys")
 	registerRate(f, &cfg.Limits.Public, "public-rate-limit", "requests with one public token")
 	registerRate(f, &cfg.Limits.Items, "batch-rate-limit", "items of the batches an environment creates")
+}
+
+// registerS3 adds the flags of a bucket.
+func registerS3(f *flagSet, s3 *blob.S3) {
+	f.StringVar(&s3.Endpoint, "s3-endpoint", "", "keep large payloads in an S3-compatible store: its `URL`, without the bucket")
+	f.StringVar(&s3.PublicEndpoint, "s3-public-endpoint", "", "the `URL` by which clients and workers reach that store, if it is another")
+	f.StringVar(&s3.Bucket, "s3-bucket", "", "the `name` of the bucket, which must exist")
+	f.StringVar(&s3.Region, "s3-region", "us-east-1", "the `region` that the store knows the bucket by")
+	f.StringVar(&s3.AccessKey, "s3-access-key", "", "the `id` of the access key")
+	f.StringVar(&s3.SecretKey, "s3-secret-key", "", "its secret `key`; other users of this machine may see arguments, so better give SEAR_S3_SECRET_KEY")
 }
 
 // registerRate adds the flag of a limit, which keeps the value it has unless the flag is given.

@@ -192,7 +192,7 @@ func (s *itemStream) add(ctx context.Context, item wire.Item) error {
 	if item.Index >= s.batch.RunCount {
 		return fault.Newf(fault.Invalid, "Item index %d exceeds batch runCount %d", item.Index, s.batch.RunCount)
 	}
-	wanted, err := s.api.engineItem(s.p.Env, s.headers, item)
+	wanted, err := s.api.engineItem(ctx, s.p.Env, s.headers, item)
 	if err != nil {
 		return err
 	}
@@ -205,21 +205,21 @@ func (s *itemStream) add(ctx context.Context, item wire.Item) error {
 }
 
 // engineItem puts an item into the engine's words. What a rule refuses becomes a run
-// that has failed from the start; only what breaks the schema is an error.
-func (a *API) engineItem(env *tenant.Environment, h headers, item wire.Item) (engine.Item, error) {
+// that has failed from the start; what breaks the schema is an error, and so is what may work later.
+func (a *API) engineItem(ctx context.Context, env *tenant.Environment, h headers, item wire.Item) (engine.Item, error) {
 	out := engine.Item{Index: item.Index, Trigger: engine.Trigger{Task: item.Task}, Failed: item.Failed}
 	if out.Failed != nil {
 		return out, nil
 	}
 	wanted, err := item.Trigger(time.Now())
 	if err == nil {
-		out.Trigger, err = a.engineTrigger(env, h, item.Task, wanted)
+		out.Trigger, err = a.engineTrigger(ctx, env, h, item.Task, wanted)
 	}
 	var refused *fault.Error
 	switch {
 	case errors.As(err, &refused) && refused.Kind == fault.Malformed:
 		return out, fault.Newf(fault.Invalid, "Invalid item at index %d: %s", item.Index, refused.Msg)
-	case refused != nil && refused.Kind != fault.Internal:
+	case refused != nil && refused.Kind != fault.Internal && refused.Kind != fault.Unavailable:
 		out.Failed = &run.Error{Type: run.Internal, Code: run.CodeItemUntriggered, Message: refused.Msg}
 		return out, nil
 	}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"io"
 	"net/http"
 	"net/url"
@@ -34,7 +33,7 @@ func (a *API) putPacket(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return rest.JSON(w, http.StatusOK, packetAddress{a.packetURL(r, http.MethodPut, path), path})
+	return a.answerAddress(w, r, http.MethodPut, path, path)
 }
 
 // putPacketV1 serves PUT /api/v1/packets/*, which tells less.
@@ -43,7 +42,7 @@ func (a *API) putPacketV1(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return rest.JSON(w, http.StatusOK, packetAddress{PresignedURL: a.packetURL(r, http.MethodPut, path)})
+	return a.answerAddress(w, r, http.MethodPut, path, "")
 }
 
 // getPacket serves GET /api/v1/packets/*: where to download a packet.
@@ -55,7 +54,7 @@ func (a *API) getPacket(w http.ResponseWriter, r *http.Request) error {
 	if err := a.mayRead(r, path); err != nil {
 		return err
 	}
-	return rest.JSON(w, http.StatusOK, packetAddress{PresignedURL: a.packetURL(r, http.MethodGet, path)})
+	return a.answerAddress(w, r, http.MethodGet, path, "")
 }
 
 // runPacket serves GET /api/v1/runs/{run}/packets/{kind}: where to download the
@@ -76,7 +75,17 @@ func (a *API) runPacket(w http.ResponseWriter, r *http.Request) error {
 	if p.Type != run.TypeStore {
 		return fault.New(fault.NotFound, "Packet not found")
 	}
-	return rest.JSON(w, http.StatusOK, packetAddress{PresignedURL: a.packetURL(r, http.MethodGet, p.Data)})
+	return a.answerAddress(w, r, http.MethodGet, p.Data, "")
+}
+
+// answerAddress answers with the address for a method on a packet and, for uploads,
+// what to call it afterwards.
+func (a *API) answerAddress(w http.ResponseWriter, r *http.Request, method, path, name string) error {
+	to, err := a.packetURL(r, method, path)
+	if err != nil {
+		return err
+	}
+	return rest.JSON(w, http.StatusOK, packetAddress{to, name})
 }
 
 // packetParam is the path of the packet that a request names.
@@ -92,10 +101,14 @@ func packetParam(r *http.Request) (string, error) {
 // environment and the path.
 const packetPrefix = "/packets/"
 
-// packetURL is an address that permits one method on a packet for packetLife.
-func (a *API) packetURL(r *http.Request, method, path string) string {
-	target := packetTarget(environment(r).ID, path)
-	return a.origin(r) + a.auth.SignPath(method, target, time.Now().Add(packetLife))
+// packetURL is an address that permits one method on a packet for packetLife: in the
+// bucket, or here when there is none.
+func (a *API) packetURL(r *http.Request, method, path string) (string, error) {
+	envID := environment(r).ID
+	if there, err := a.blobs.URL(method, envID, path, packetLife); err != nil || there != "" {
+		return there, err
+	}
+	return a.origin(r) + a.auth.SignPath(method, packetTarget(envID, path), time.Now().Add(packetLife)), nil
 }
 
 // packetTarget is the path of a packet's address. This spelling is the one that is
@@ -150,8 +163,7 @@ func (a *API) uploadPacket(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength > blob.MaxSize {
 		return fault.New(fault.TooLarge, "Request body too large")
 	}
-	mediaType := cmp.Or(r.Header.Get("Content-Type"), "application/octet-stream")
-	if err := a.blobs.Put(envID, path, mediaType, upload{r.Body}); err != nil {
+	if err := a.blobs.Put(r.Context(), envID, path, r.Header.Get("Content-Type"), upload{r.Body}); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
@@ -177,7 +189,7 @@ func (a *API) downloadPacket(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.blobs.Open(envID, path)
+	p, err := a.blobs.Open(r.Context(), envID, path)
 	if err != nil {
 		return err
 	}

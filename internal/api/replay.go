@@ -129,7 +129,7 @@ func (a *API) replayRun(w http.ResponseWriter, r *http.Request) error {
 		return refusedReplay(err)
 	}
 	env := environment(r)
-	changed, err := a.engineTrigger(env, h, "", wanted)
+	changed, err := a.engineTrigger(r.Context(), env, h, "", wanted)
 	if err != nil {
 		return err
 	}

@@ -219,15 +219,17 @@ func (a *API) retrieve(r *http.Request, runID string) (*retrievedRun, error) {
 	out := &retrievedRun{relatedRun: showRelated(d, version), Schedule: scheduled, RelatedRuns: relatives, AttemptCount: d.Attempt,
 		Error: wire.ErrorOf(d.Err), Payload: wire.Plain(d.Payload), Attempts: []struct{}{}}
 	if d.Payload.Type == run.TypeStore {
-		out.PayloadPresignedURL = a.packetURL(r, http.MethodGet, d.Payload.Data)
+		if out.PayloadPresignedURL, err = a.packetURL(r, http.MethodGet, d.Payload.Data); err != nil {
+			return nil, err
+		}
 	}
 	if d.Status == run.StatusCompleted {
 		out.Output = wire.Plain(d.Output)
 		if d.Output.Type == run.TypeStore {
-			out.OutputPresignedURL = a.packetURL(r, http.MethodGet, d.Output.Data)
+			out.OutputPresignedURL, err = a.packetURL(r, http.MethodGet, d.Output.Data)
 		}
 	}
-	return out, nil
+	return out, err
 }
 
 // readFamily reads the root, the parent and the children of a run.

@@ -67,6 +67,16 @@ func onBoth(t *testing.T, test func(t *testing.T, s *site)) {
 // newLimitedSite is newSiteOn for a site that limits how often somebody calls.
 func newLimitedSite(t testing.TB, database string, limits api.Limits) *site {
 	t.Helper()
+	blobs, err := blob.Open(filepath.Join(t.TempDir(), "packets"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newSiteWith(t, database, limits, blobs)
+}
+
+// newSiteWith is newLimitedSite for a site that keeps its packets here.
+func newSiteWith(t testing.TB, database string, limits api.Limits, blobs *blob.Store) *site {
+	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	st, err := store.Open(t.Context(), database, log)
 	if err != nil {
@@ -81,10 +91,6 @@ func newLimitedSite(t testing.TB, database string, limits api.Limits) *site {
 	}
 	s := &site{t: t, store: st, engine: engine.New(st, engine.Options{Log: log}), auth: auth.New(st, sealer, log)}
 	if s.keys, err = auth.ReadKeys(t.Context(), st, sealer); err != nil {
-		t.Fatal(err)
-	}
-	blobs, err := blob.Open(filepath.Join(t.TempDir(), "packets"))
-	if err != nil {
 		t.Fatal(err)
 	}
 	router := chi.NewRouter()

@@ -156,7 +156,7 @@ func (a *API) wholeBatch(w http.ResponseWriter, r *http.Request, body wire.Batch
 	}
 	items := make([]engine.Item, len(body.Items))
 	for i, item := range body.Items {
-		if items[i], err = a.engineItem(p.Env, h, item); err != nil {
+		if items[i], err = a.engineItem(r.Context(), p.Env, h, item); err != nil {
 			return c, err
 		}
 	}

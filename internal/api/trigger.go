@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"net/http"
@@ -54,7 +55,7 @@ func (a *API) trigger(w http.ResponseWriter, r *http.Request) error {
 	if err := mayParent(p, wanted.ParentID); err != nil {
 		return err
 	}
-	t, err := a.engineTrigger(p.Env, h, task, wanted)
+	t, err := a.engineTrigger(r.Context(), p.Env, h, task, wanted)
 	if err != nil {
 		return err
 	}
@@ -96,8 +97,8 @@ func mayParent(p tenant.Principal, parentID string) error {
 
 // engineTrigger puts a trigger into the engine's words, and a payload that is too
 // large for the database into the packet store.
-func (a *API) engineTrigger(env *tenant.Environment, h headers, task string, t wire.Trigger) (engine.Trigger, error) {
-	payload, err := a.keep(env, t.Payload)
+func (a *API) engineTrigger(ctx context.Context, env *tenant.Environment, h headers, task string, t wire.Trigger) (engine.Trigger, error) {
+	payload, err := a.keep(ctx, env, t.Payload)
 	if err != nil {
 		return engine.Trigger{}, err
 	}
@@ -119,11 +120,11 @@ func (a *API) engineTrigger(env *tenant.Environment, h headers, task string, t w
 }
 
 // keep is a payload as it is stored with its run.
-func (a *API) keep(env *tenant.Environment, p run.Packet) (run.Packet, error) {
+func (a *API) keep(ctx context.Context, env *tenant.Environment, p run.Packet) (run.Packet, error) {
 	if p.Type == run.TypeStore {
 		return p, blob.CheckPath(p.Data)
 	}
-	return a.blobs.Offload(env.ID, p)
+	return a.blobs.Offload(ctx, env.ID, p)
 }
 
 // sendToken puts a public token for what was made into the response's headers, and

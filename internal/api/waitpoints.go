@@ -237,7 +237,7 @@ type succeeded struct {
 
 // complete completes a token with a JSON value.
 func (a *API) complete(r *http.Request, env *tenant.Environment, tokenID string, data json.RawMessage) error {
-	out, err := a.keep(env, tokenOutput(data))
+	out, err := a.keep(r.Context(), env, tokenOutput(data))
 	if err != nil {
 		return err
 	}

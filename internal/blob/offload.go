@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
@@ -15,13 +16,13 @@ const Inline = 512 << 10
 // larger than Inline or has bytes that Postgres has no place for in a text, as a
 // reference to what it stored. The reference follows from the content, so that a call
 // that is repeated stores nothing twice.
-func (s *Store) Offload(envID string, p run.Packet) (run.Packet, error) {
+func (s *Store) Offload(ctx context.Context, envID string, p run.Packet) (run.Packet, error) {
 	if p.Type == run.TypeStore || len(p.Data) <= Inline && strings.IndexByte(p.Data, 0) < 0 {
 		return p, nil
 	}
 	sum := sha256.Sum256([]byte(p.Type + "\n" + p.Data))
 	path := "content/" + hex.EncodeToString(sum[:])
-	if err := s.Put(envID, path, p.Type, strings.NewReader(p.Data)); err != nil {
+	if err := s.Put(ctx, envID, path, p.Type, strings.NewReader(p.Data)); err != nil {
 		return run.Packet{}, err
 	}
 	return run.Packet{Data: path, Type: run.TypeStore}, nil

@@ -8,13 +8,14 @@ import (
 	"sear/internal/fault"
 )
 
-// maxPath bounds the path of a packet, in bytes.
-const maxPath = 1024
+// maxPath bounds the path of a packet, in bytes. S3 takes keys of 1024, which begin
+// with the environment.
+const maxPath = 960
 
 // CheckPath says whether a path may name a packet: segments between slashes, none of
 // which is empty, "." or "..", not even once decoded. On disk a packet lies under the
-// hash of its path, so this protects nothing here; it keeps paths that would mean
-// something else to a URL parser or to another object store from ever being used.
+// hash of its path, so this protects nothing there; it keeps paths that would mean
+// something else to a URL parser or to an S3-compatible store from ever being used.
 func CheckPath(path string) error {
 	if len(path) > maxPath || !utf8.ValidString(path) || strings.ContainsAny(path, "\\\x00") {
 		return errPath

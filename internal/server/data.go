@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"sear/internal/auth"
+	"sear/internal/blob"
 	"sear/internal/store"
 )
 
@@ -32,6 +33,15 @@ func openStore(ctx context.Context, cfg Config, log *slog.Logger) (*store.Store,
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
 	return store.Open(ctx, cfg.databaseURL(), log)
+}
+
+// openBlobs opens the place of large payloads.
+func openBlobs(ctx context.Context, cfg Config) (*blob.Store, error) {
+	dir := filepath.Join(cfg.Data, blobDir)
+	if cfg.S3.Endpoint == "" && cfg.S3.Bucket == "" {
+		return blob.Open(dir)
+	}
+	return blob.OpenS3(ctx, dir, cfg.S3)
 }
 
 // newSealer makes the sealer of the configured key, or of the one in the data

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 
@@ -35,6 +34,7 @@ type Config struct {
 	Timeouts       run.Timeouts      // how long workers may be silent; zero fields are upstream's
 	MaxQueue       engine.QueueSizes // how many runs may wait in a queue; zero: any number
 	Limits         api.Limits        // how often callers may call; the zero value does not limit
+	S3             blob.S3           // the bucket of large payloads; without Endpoint and Bucket they lie in the directory
 	Ready          func(url string)  `json:"-"` // called once the server answers at url; may be nil
 }
 
@@ -58,7 +58,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	blobs, err := blob.Open(filepath.Join(cfg.Data, blobDir))
+	blobs, err := openBlobs(ctx, cfg)
 	if err != nil {
 		return err
 	}

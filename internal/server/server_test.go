@@ -148,6 +148,7 @@ func TestRefusals(t *testing.T) {
 		"address already in use":         func(c *server.Config) { c.Addr = taken.Addr().String() },
 		"is not one of http:// or":       func(c *server.Config) { c.PublicURL = "sear.example.com" },
 		"32 bytes":                       func(c *server.Config) { c.SecretKey = "short" },
+		"the endpoint is missing":        func(c *server.Config) { c.S3.Bucket = "packets" },
 	} {
 		c := config(t)
 		change(&c)

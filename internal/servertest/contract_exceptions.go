@@ -27,6 +27,7 @@ var exceptions = []exception{
 	{"", 413, "status", "", sizeWhy},
 	{"", 429, "status", "", "the document does not know limits of rates"},
 	{"", 500, "status", "", "the document does not list what must not happen"},
+	{"", 503, "status", "", "nor what may work later; the client tries again"},
 	{"", 0, "response", "$.error: value must be", "the document has one example of an error text for all; the client shows whatever it is"},
 	{"", 200, "request", "contains reserved characters", "the client sends lists with commas as they are"},
 

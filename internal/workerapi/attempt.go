@@ -49,7 +49,7 @@ func (a *API) completeAttempt(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	done, err := a.completion(environment(r), internal, body)
+	done, err := a.completion(r.Context(), environment(r), internal, body)
 	if err != nil {
 		return err
 	}

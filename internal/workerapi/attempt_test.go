@@ -91,7 +91,7 @@ func TestLargeOutputsAreKeptElsewhere(t *testing.T) {
 	if kept.Type != run.TypeStore {
 		t.Fatalf("the output has type %s", kept.Type)
 	}
-	p, err := r.blobs.Open(r.env.ID, kept.Data)
+	p, err := r.blobs.Open(t.Context(), r.env.ID, kept.Data)
 	if err != nil {
 		t.Fatal(err)
 	}

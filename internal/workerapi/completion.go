@@ -2,6 +2,7 @@ package workerapi
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"time"
 
@@ -69,7 +70,7 @@ func checkError(p *rest.Problems, e *run.Error) {
 
 // completion puts a request into the engine's words. A large output is stored
 // before the attempt ends with it.
-func (a *API) completion(env *tenant.Environment, runID string, q completionRequest) (done engine.Completion, err error) {
+func (a *API) completion(ctx context.Context, env *tenant.Environment, runID string, q completionRequest) (done engine.Completion, err error) {
 	c := q.Completion
 	done.Requeue, done.Usage = q.Requeue, millis(c.Usage.Duration)
 	if done.Metadata, err = metadataEdit(run.Packet{Data: text(c.Metadata.Data), Type: c.Metadata.Type}); err != nil {
@@ -83,7 +84,7 @@ func (a *API) completion(env *tenant.Environment, runID string, q completionRequ
 		return done, nil
 	}
 	if c.Output != nil {
-		done.Output, err = a.blobs.Offload(env.ID, run.Packet{Data: *c.Output, Type: cmp.Or(c.OutputType, run.TypeJSON)})
+		done.Output, err = a.blobs.Offload(ctx, env.ID, run.Packet{Data: *c.Output, Type: cmp.Or(c.OutputType, run.TypeJSON)})
 		return done, err
 	}
 	return done, nil
