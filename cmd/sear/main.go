@@ -40,6 +40,10 @@ var commands = []command{
 	{"serve", "run the server", serve},
 	{"keys", "print what clients need to reach it", keys},
 	{"dev", "run a project's tasks, and the server where there is none", dev},
+	{"backup", "write all that a server knows to a file, or check one", writeBackup},
+	{"restore", "make a data directory of a backup", restore},
+	{"resume", "let a restored server execute runs", resume},
+	{"hold", "have servers execute nothing, as after a restore", hold},
 	{"why", "say why a run does not execute", why},
 	{"version", "print the version", version},
 }

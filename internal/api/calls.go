@@ -106,6 +106,7 @@ var calls = map[string]call{
 	"PUT " + varPath + "/{name}":                    {summary: "Change an environment variable", body: jsonBody},
 	"POST " + varPath + "/{name}":                   {summary: "Change an environment variable", body: jsonBody},
 	"DELETE " + varPath + "/{name}":                 {summary: "Delete an environment variable"},
+	"POST /api/v1/resume":                           {summary: "Let a restored server execute runs"},
 	"POST /api/v1/projects/{ref}/{env}/keys/rotate": {summary: "Replace the secret key of an environment", body: jsonBody},
 
 	"POST " + deploymentsPath:                        {summary: "Begin a deployment", body: jsonBody},

@@ -141,6 +141,7 @@ func (a *API) projectRoutes() []route {
 		{post, varPath + "/{name}", managing, false, a.updateEnvVar},
 		{del, varPath + "/{name}", managing, false, a.deleteEnvVar},
 		{post, "/api/v1/projects/{ref}/{env}/keys/rotate", personal, false, a.rotateKey},
+		{post, "/api/v1/resume", personal, false, a.resume},
 
 		{post, deploymentsPath, secret, false, a.initializeDeployment},
 		{get, deploymentsPath, scoped, true, a.listDeployments},

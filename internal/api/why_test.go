@@ -201,7 +201,9 @@ func TestWhy(t *testing.T) {
 			s.trigger(engine.Trigger{})
 			return s.trigger(engine.Trigger{}), "1 run of its queue goes before it"
 		}, why.Behind},
-		"next": {func(s *explained) (string, string) { return s.trigger(engine.Trigger{}), "no worker has asked for it yet" }, why.Next},
+		"next": {func(s *explained) (string, string) {
+			return s.trigger(engine.Trigger{}), "no worker has asked for it yet"
+		}, why.Next},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

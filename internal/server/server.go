@@ -75,6 +75,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		return err
 	}
 
+	if err := warnHeld(ctx, st, log); err != nil {
+		return err
+	}
 	e := engine.New(st, engine.Options{Timeouts: timeouts(cfg.Timeouts), MaxQueue: cfg.MaxQueue, Log: log})
 	h, err := newHandler(st, e, auth.New(st, sealer, log), blobs, strings.TrimRight(cfg.PublicURL, "/"), cfg.Limits, log)
 	if err != nil {

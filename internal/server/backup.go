@@ -1,0 +1,128 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sear/internal/backup"
+	"sear/internal/fault"
+	"sear/internal/store"
+)
+
+var layout = backup.Layout{Database: databaseFile, Key: keyFile, Packets: blobDir}
+
+// lastBackupFile is where a backup leaves a note of itself, for the doctor.
+const lastBackupFile = "last-backup.json"
+
+// LastBackup is the note of the newest backup.
+type LastBackup struct {
+	At    time.Time `json:"at"`
+	File  string    `json:"file"`
+	Bytes int64     `json:"bytes"`
+}
+
+// errPostgresBackup says how a store on Postgres is backed up.
+var errPostgresBackup = errors.New("a store on Postgres is backed up with pg_dump and a copy of the packets: see docs/operating.md")
+
+// Backup writes the data directory of a server, which may be running, to a new file.
+func Backup(ctx context.Context, cfg Config, file string, o backup.Options) (m backup.Manifest, size int64, err error) {
+	if cfg.DatabaseURL != "" {
+		return m, 0, errPostgresBackup
+	}
+	if file, err = filepath.Abs(file); err != nil {
+		return m, 0, err
+	}
+	if cfg.SecretKey != "" { // the file, if there is one, is not the key
+		o.NoKey = true
+	}
+	if m, err = backup.Write(ctx, cfg.Data, layout, file, o); err != nil {
+		return m, 0, err
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return m, 0, err
+	}
+	note, err := json.Marshal(LastBackup{m.At, file, info.Size()})
+	if err != nil {
+		return m, 0, err
+	}
+	return m, info.Size(), os.WriteFile(filepath.Join(cfg.Data, lastBackupFile), note, 0o600)
+}
+
+// readLastBackup reads the note of the newest backup, nil when there was none.
+func readLastBackup(dir string) (*LastBackup, error) {
+	text, err := os.ReadFile(filepath.Join(dir, lastBackupFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var b LastBackup
+	return &b, json.Unmarshal(text, &b)
+}
+
+// VerifyBackup restores a file aside and checks what came of it.
+func VerifyBackup(ctx context.Context, file string) (backup.Manifest, error) {
+	return backup.Verify(ctx, file, layout, slog.New(slog.DiscardHandler))
+}
+
+// Restore makes a data directory of a backup. A server on it is held until Resume.
+func Restore(ctx context.Context, cfg Config, file string) (backup.Manifest, error) {
+	if cfg.DatabaseURL != "" {
+		return backup.Manifest{}, errPostgresBackup
+	}
+	return backup.Restore(ctx, file, cfg.Data, layout, slog.New(slog.DiscardHandler))
+}
+
+// Hold has the servers of a store start nothing until Resume, as after a restore. With
+// SQLite none may be running.
+func Hold(ctx context.Context, cfg Config, log *slog.Logger) error {
+	return setHeld(ctx, cfg, time.Now().UTC().Format(time.RFC3339), log)
+}
+
+// Resume ends the hold of a restored store. A server that runs on it is asked to; where
+// none answers the store is written directly.
+func Resume(ctx context.Context, cfg Config, log *slog.Logger) error {
+	set, err := Keys(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	unanswered := set.probe(ctx)
+	if unanswered == nil {
+		return set.call(ctx, http.MethodPost, "/api/v1/resume", nil, nil)
+	}
+	err = setHeld(ctx, cfg, "", log)
+	if fault.Is(err, fault.Unavailable) {
+		err = fmt.Errorf("a server runs on this data, which nobody else can write then, and it cannot be asked: %w", unanswered)
+	}
+	return err
+}
+
+func setHeld(ctx context.Context, cfg Config, since string, log *slog.Logger) (err error) {
+	st, err := openStore(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	return st.Update(ctx, func(tx *store.Tx) error { return tx.SetSetting(store.SettingHeld, since) })
+}
+
+// warnHeld says on start that a server starts nothing.
+func warnHeld(ctx context.Context, st *store.Store, log *slog.Logger) error {
+	return st.View(ctx, func(tx *store.Tx) error {
+		since, err := tx.Setting(store.SettingHeld)
+		if since != "" {
+			log.Warn("held: this store was restored from a backup, and nothing is executed until `sear resume`", "since", since)
+		}
+		return err
+	})
+}
