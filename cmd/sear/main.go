@@ -40,6 +40,7 @@ var commands = []command{
 	{"serve", "run the server", serve},
 	{"keys", "print what clients need to reach it", keys},
 	{"dev", "run a project's tasks, and the server where there is none", dev},
+	{"doctor", "look for what is wrong, and say what to do", doctor},
 	{"backup", "write all that a server knows to a file, or check one", writeBackup},
 	{"restore", "make a data directory of a backup", restore},
 	{"resume", "let a restored server execute runs", resume},

@@ -1,0 +1,146 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// others are the permissions of everybody but the owner.
+const others = 0o077
+
+// directory checks the data directory and what only its owner may read.
+func (e *examination) directory() {
+	const check = "data directory"
+	info, err := os.Stat(e.Data)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && e.Postgres:
+		e.note(Warn, check, "mkdir -m 700 "+e.Data+", or name it with --data: large payloads lie there unless they go to a bucket", "%s does not exist", e.Data)
+		return
+	case err != nil:
+		e.note(Fail, check, "run `sear serve` once, or name the directory with --data", "%v", err)
+		return
+	case !info.IsDir():
+		e.note(Fail, check, "name a directory with --data", "%s is a file", e.Data)
+		return
+	}
+	probe, err := os.CreateTemp(e.Data, ".doctor-")
+	if err != nil {
+		e.note(Fail, check, "make it writable for the user that runs Sear, and its file system not read-only", "%s cannot be written: %v", e.Data, err)
+		return
+	}
+	_ = errors.Join(probe.Close(), os.Remove(probe.Name())) // an empty file that stays harms nobody
+	if info.Mode().Perm()&others != 0 {
+		e.note(Warn, check, "chmod 700 "+e.Data, "others on this machine may look into %s (mode %04o)", e.Data, info.Mode().Perm())
+	} else {
+		e.ok(check, "%s is writable, and nobody else's", e.Data)
+	}
+	if e.KeyFile == "" {
+		return
+	}
+	key := filepath.Join(e.Data, e.KeyFile)
+	switch info, err := os.Stat(key); {
+	case err != nil:
+		e.note(Fail, "secret key", "put it back from a backup, or give the key with --secret-key: without it no secret can be opened", "%v", err)
+	case info.Mode().Perm()&others != 0:
+		e.note(Fail, "secret key", "chmod 600 "+key, "others on this machine may read %s (mode %04o)", key, info.Mode().Perm())
+	default:
+		e.ok("secret key", "%s is there, and nobody else's", key)
+	}
+}
+
+// answerTime bounds a look at a server.
+const answerTime = 3 * time.Second
+
+// healthy reports whether a Sear answers at a URL.
+func healthy(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/healthcheck", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return errors.New("it answers " + resp.Status)
+	}
+	return nil
+}
+
+// ports checks that a server listens, or could.
+func (e *examination) ports(ctx context.Context) {
+	const check = "port"
+	if l, err := net.Listen("tcp", e.Addr); err == nil {
+		l.Close()
+		e.ok(check, "%s is free; no server runs there", e.Addr)
+		return
+	}
+	if err := healthy(ctx, "http://"+e.Addr); err != nil {
+		e.note(Fail, check, "stop the program that has it, or give Sear another with --addr", "%s is taken and no healthy Sear answers there: %v", e.Addr, err)
+		return
+	}
+	e.serving = true
+	e.ok(check, "a Sear answers at %s", e.Addr)
+}
+
+// oldestNode is the oldest Node that the official CLI runs on.
+var oldestNode = [2]int{18, 20}
+
+// tools checks what the CLI needs on this machine, which need not be the worker's.
+func (e *examination) tools(ctx context.Context) {
+	const check = "Node and CLI"
+	const fix = "install Node.js 20 or newer where workers run; a server alone needs none"
+	out, err := exec.CommandContext(ctx, "node", "--version").Output()
+	if err != nil {
+		e.note(Warn, check, fix, "node does not run: %v", err)
+		return
+	}
+	version := strings.TrimSpace(string(out))
+	if v := numbers(version); v[0] < oldestNode[0] || v[0] == oldestNode[0] && v[1] < oldestNode[1] {
+		e.note(Warn, check, fix, "node is %s, and the CLI needs v%d.%d", version, oldestNode[0], oldestNode[1])
+		return
+	}
+	if _, err := exec.LookPath("npx"); err != nil {
+		e.note(Warn, check, "install npm, or start the CLI with the package manager there is", "npx is not on the PATH")
+		return
+	}
+	e.ok(check, "node %s, and npx for `npx trigger.dev@4.8.3 dev`", version)
+}
+
+// numbers are the first two of a version such as v20.1.0.
+func numbers(version string) (v [2]int) {
+	parts := strings.Split(strings.TrimPrefix(version, "v"), ".")
+	for i := range min(len(v), len(parts)) {
+		v[i], _ = strconv.Atoi(parts[i]) // what is no number is too old
+	}
+	return v
+}
+
+// oldBackup is the age at which a backup is old.
+const oldBackup = 7 * 24 * time.Hour
+
+func (e *examination) backup() {
+	const check = "last backup"
+	switch age := e.Now.Sub(e.LastBackup); {
+	case e.Postgres:
+		e.ok(check, "Postgres is backed up by its own tools: see docs/operating.md")
+	case e.LastBackup.IsZero():
+		e.note(Warn, check, "sear backup FILE", "there was none")
+	case age > oldBackup:
+		e.note(Warn, check, "sear backup FILE", "it is %d days old", int(age.Hours()/24))
+	default:
+		e.ok(check, "%s", e.LastBackup.Format(time.RFC3339))
+	}
+}
