@@ -27,6 +27,7 @@ func registerServer(f *flagSet, cfg *server.Config) {
 	f.IntVar(&cfg.MaxQueue.Dev, "max-queue-dev", 0, "refuse triggers for a queue of a development environment in which `n` runs wait; 0 never does")
 	f.IntVar(&cfg.MaxQueue.Deployed, "max-queue-deployed", 0, "likewise for the queues of other environments: `n` runs; 0 never does")
 	registerS3(f, &cfg.S3)
+	f.DurationVar(&cfg.Retention, "retention", server.DefaultRetention, "delete runs, and what belongs to them, `duration` after they ended; at least 24h, 0 keeps them")
 	cfg.Limits = server.DefaultLimits
 	registerRate(f, &cfg.Limits.Key, "rate-limit", "requests of one environment's keys")
 	registerRate(f, &cfg.Limits.Public, "public-rate-limit", "requests with one public token")

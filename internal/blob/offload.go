@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+	"time"
 
 	"sear/internal/run"
 )
@@ -14,14 +15,15 @@ const Inline = 512 << 10
 
 // Offload returns a packet as it is to be kept with its run: as it is, or, when it is
 // larger than Inline or has bytes that Postgres has no place for in a text, as a
-// reference to what it stored. The reference follows from the content, so that a call
-// that is repeated stores nothing twice.
+// reference to what it stored. The reference follows from the content and the hour, so that
+// a call that is repeated stores nothing twice, and a packet that is deleted with the last
+// of its runs is never one that a new run is about to refer to.
 func (s *Store) Offload(ctx context.Context, envID string, p run.Packet) (run.Packet, error) {
 	if p.Type == run.TypeStore || len(p.Data) <= Inline && strings.IndexByte(p.Data, 0) < 0 {
 		return p, nil
 	}
 	sum := sha256.Sum256([]byte(p.Type + "\n" + p.Data))
-	path := "content/" + hex.EncodeToString(sum[:])
+	path := "content/" + time.Now().UTC().Format("2006010215") + "/" + hex.EncodeToString(sum[:])
 	if err := s.Put(ctx, envID, path, p.Type, strings.NewReader(p.Data)); err != nil {
 		return run.Packet{}, err
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sear/internal/deploy"
+	"sear/internal/id"
 	"sear/internal/run"
 	"sear/internal/store"
 	"sear/internal/tenant"
@@ -23,6 +24,8 @@ type Options struct {
 	SealWait  time.Duration // how long a batch may stay open; zero: 30 minutes
 	DevTTL    time.Duration // time to live of dev runs that name none; zero: 10 minutes
 	MaxQueue  QueueSizes
+	Retention time.Duration // how long what has ended is kept; zero: for ever
+	Packets   PacketStore   // where large packets of deleted runs are deleted; nil: nowhere
 	Patience  time.Duration // how long loops sleep without a hint; zero: 1 second on Postgres, 5 seconds on SQLite
 	Log       *slog.Logger  // nil: none
 }
@@ -45,6 +48,7 @@ type Engine struct {
 	orders  *pokes // subjects of orders
 	bulks   *pokes // bulk actions that go on
 
+	node     string      // tells this engine from others of the store
 	released atomic.Bool // the store is known not to be held
 
 	mu      sync.Mutex
@@ -71,6 +75,7 @@ func New(st *store.Store, o Options) *Engine {
 	}
 	return &Engine{
 		store: st, opt: o, log: o.Log,
+		node:    id.Random(id.Readable, 20),
 		ops:     make(chan *op, maxOps),
 		timer:   newAlarm(),
 		resumes: newPokes(),
@@ -101,7 +106,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	for range e.lanes() {
 		g.Go(func() error { return e.gather(ctx) })
 	}
-	for _, loop := range []func(context.Context) error{e.runTimers, e.runResumes, e.runWakes, e.runOrders, e.runBulks} {
+	for _, loop := range []func(context.Context) error{e.runTimers, e.runResumes, e.runWakes, e.runOrders, e.runBulks, e.runRetention} {
 		g.Go(func() error {
 			if e.awaitRelease(ctx) != nil {
 				return nil // it was over before it began

@@ -19,3 +19,14 @@ func (e *Engine) OccurRefused(ctx context.Context, refusal error) error {
 		return err
 	})
 }
+
+// Sweep deletes what ended longer ago than retention.
+func (e *Engine) Sweep(ctx context.Context, retention time.Duration) error {
+	e.opt.Retention = retention
+	return e.sweep(ctx, time.Now())
+}
+
+// AsOnly carries out what only one node may do.
+func (e *Engine) AsOnly(ctx context.Context, lease string, fn func(*store.Tx) error) error {
+	return e.asOnly(ctx, lease, fn)
+}

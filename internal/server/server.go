@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -33,6 +34,7 @@ type Config struct {
 	MaxConcurrency int               // runs an environment executes at once; 0 leaves the limits as they are
 	Timeouts       run.Timeouts      // how long workers may be silent; zero fields are upstream's
 	MaxQueue       engine.QueueSizes // how many runs may wait in a queue; zero: any number
+	Retention      time.Duration     // how long what has ended is kept; 0: for ever
 	Limits         api.Limits        // how often callers may call; the zero value does not limit
 	S3             blob.S3           // the bucket of large payloads; without Endpoint and Bucket they lie in the directory
 	Ready          func(url string)  `json:"-"` // called once the server answers at url; may be nil
@@ -40,6 +42,12 @@ type Config struct {
 
 // DefaultTimeouts are how long workers may be silent when nobody says.
 var DefaultTimeouts = run.DefaultTimeouts
+
+// How long what has ended is kept when nobody says, and at least.
+const (
+	DefaultRetention = 30 * 24 * time.Hour
+	leastRetention   = 24 * time.Hour
+)
 
 // DefaultLimits are how often callers may call a server that was told nothing else.
 var DefaultLimits = api.DefaultLimits
@@ -49,6 +57,9 @@ var DefaultLimits = api.DefaultLimits
 // is started again. A second server on the same SQLite data is refused.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	tuneMemory()
+	if cfg.Retention != 0 && cfg.Retention < leastRetention {
+		return fmt.Errorf("a retention of %s: at least %s, or 0 to keep everything", cfg.Retention, leastRetention)
+	}
 	st, err := openStore(ctx, cfg, log)
 	if err != nil {
 		return err
@@ -78,7 +89,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err := warnHeld(ctx, st, log); err != nil {
 		return err
 	}
-	e := engine.New(st, engine.Options{Timeouts: timeouts(cfg.Timeouts), MaxQueue: cfg.MaxQueue, Log: log})
+	e := engine.New(st, engine.Options{Timeouts: timeouts(cfg.Timeouts), MaxQueue: cfg.MaxQueue, Retention: cfg.Retention, Packets: blobs, Log: log})
 	h, err := newHandler(st, e, auth.New(st, sealer, log), blobs, strings.TrimRight(cfg.PublicURL, "/"), cfg.Limits, log)
 	if err != nil {
 		return err

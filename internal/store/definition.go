@@ -186,8 +186,11 @@ func (tx *Tx) SetPayload(runID string, p run.Packet) error {
 			return err
 		}
 	}
-	_, err := tx.Exec(`UPDATE run SET payload = $1, payload_type = $2 WHERE id = $3`, inline, orNull(p.Type), runID)
-	return err
+	var envID string
+	if err := tx.QueryRow(`UPDATE run SET payload = $1, payload_type = $2 WHERE id = $3 RETURNING env_id`, inline, orNull(p.Type), runID).Scan(&envID); err != nil {
+		return err
+	}
+	return tx.referTo(envID, runID, p)
 }
 
 // SetLimits replaces what a trailing debounce may replace besides the payload; nil and "" leave a value alone.

@@ -100,7 +100,10 @@ func (tx *Tx) SaveRun(r run.Run, was int64) error {
 	if err == nil && n != 1 {
 		return fault.Newf(fault.Conflict, "run %s is no longer at snapshot %d", r.ID, was)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return tx.referTo(r.EnvID, r.ID, r.Output)
 }
 
 // queued is the value of the queue column: resumed runs stand in a line of their own, before the others.
@@ -194,6 +197,9 @@ func (tx *Tx) insertAround(runs []NewRun, packets, tags []any, finished []run.Ru
 		}
 	}
 	for i := range runs {
+		if err := tx.referTo(runs[i].Run.EnvID, runs[i].Run.ID, runs[i].Def.Payload); err != nil {
+			return err
+		}
 		if d := &runs[i].Def; d.Metadata.Data != "" {
 			if err := tx.seedMetadata(runs[i].Run.ID, d); err != nil {
 				return err

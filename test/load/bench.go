@@ -75,6 +75,7 @@ var groups = []group{
 	{"c", live},
 	{"f", family},
 	{"bdg", backlog},
+	{"h", large},
 }
 
 // errUnsteady says that a ceiling moved while a phase was measured against it.

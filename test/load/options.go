@@ -10,7 +10,10 @@ import (
 )
 
 // allPhases are the letters that -phases may have.
-const allPhases = "abcdefg"
+const allPhases = "abcdefgh"
+
+// usualPhases are those that are measured when nobody says which.
+const usualPhases = "abcdefg"
 
 // options is what the command line says.
 type options struct {
@@ -30,8 +33,9 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	var phases, servers string
 	f := flag.NewFlagSet("load", flag.ContinueOnError)
 	f.SetOutput(stderr)
-	f.StringVar(&phases, "phases", allPhases, "what to measure, such as a,b,d: a single triggers, b batch triggers, c live runs,\n"+
-		"d drain of a backlog, e latency when idle, f a parent with children, g memory and disk")
+	f.StringVar(&phases, "phases", usualPhases, "what to measure, such as a,b,d: a single triggers, b batch triggers, c live runs,\n"+
+		"d drain of a backlog, e latency when idle, f a parent with children, g memory and disk,\n"+
+		"h a store full of finished runs")
 	f.Float64Var(&o.scale, "n", 1, "multiplies the number of runs of each phase")
 	f.BoolVar(&o.quick, "quick", false, "a smoke of some seconds, whose figures mean little")
 	f.StringVar(&servers, "server", "", "comma-separated base URLs of running, otherwise idle servers of one store; default: start one on loopback")
@@ -56,7 +60,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 func (o options) validate() error {
 	switch {
 	case o.phases == "" || strings.Trim(o.phases, allPhases) != "":
-		return fmt.Errorf("phases %q: letters from a to g are known", o.phases)
+		return fmt.Errorf("phases %q: letters from a to h are known", o.phases)
 	case o.scale <= 0 || o.scale > 20:
 		return errors.New("n must be above 0 and at most 20")
 	case len(o.servers) > 0 && o.keys == "":

@@ -1,0 +1,171 @@
+package store
+
+import (
+	"time"
+
+	"sear/internal/id"
+	"sear/internal/run"
+	"sear/internal/sqldb"
+)
+
+// expired is the condition of a run whose time is over: it ended before $1, its
+// idempotency key leads nowhere by $2, and nobody who is not finished can still look at it:
+// its parent, root, children, the rest of its batch, or a run that waited for it.
+const expired = `run.exec = 'FINISHED' AND coalesce(run.completed_at, run.expired_at, run.updated_at) < $1
+	AND (run.idem_key IS NULL OR run.idem_expires IS NULL OR run.idem_expires < $2)
+	AND NOT EXISTS (SELECT 1 FROM run AS r WHERE r.id = run.parent_id AND r.exec <> 'FINISHED')
+	AND NOT EXISTS (SELECT 1 FROM run AS r WHERE r.id = run.root_id AND r.exec <> 'FINISHED')
+	AND NOT EXISTS (SELECT 1 FROM run AS r WHERE r.parent_id = run.id AND r.exec <> 'FINISHED')
+	AND NOT EXISTS (SELECT 1 FROM run AS r WHERE r.batch_id = run.batch_id AND r.exec <> 'FINISHED')
+	AND NOT EXISTS (SELECT 1 FROM edge JOIN run AS r ON r.id = edge.run_id WHERE edge.waitpoint_id = run.id AND r.exec <> 'FINISHED')`
+
+// ExpiredRuns are up to n runs that ended before cutoff and may be deleted, in order of
+// their ids after the given one. It may have to read many that may not, and so belongs in
+// a View.
+func (tx *Tx) ExpiredRuns(cutoff, now time.Time, after string, n int) ([]string, error) {
+	return tx.texts(`SELECT id FROM run WHERE id > $3 AND id < $4 AND `+expired+` ORDER BY id LIMIT $5`,
+		cutoff.UnixMicro(), now.UnixMicro(), after, id.From(cutoff), n)
+}
+
+// DeleteRuns deletes those of the runs that may still be deleted, with all that belongs to
+// them, and says how many that were. Packets of theirs to which no run refers any more are
+// noted for DeadPackets.
+func (tx *Tx) DeleteRuns(ids []string, cutoff, now time.Time) (int, error) {
+	rows, err := tx.Query(`SELECT id, env_id, tags FROM run WHERE `+expired+` AND id {{in $3}} ORDER BY id {{lock}}`,
+		cutoff.UnixMicro(), now.UnixMicro(), sqldb.List(ids))
+	if err != nil {
+		return 0, err
+	}
+	ids = nil
+	var tags [][3]string // environment, tag, run
+	for rows.Next() {
+		var runID, envID string
+		var list []string
+		if err := rows.Scan(&runID, &envID, jsonInto(&list)); err != nil {
+			return 0, err
+		}
+		ids = append(ids, runID)
+		for _, tag := range list {
+			tags = append(tags, [3]string{envID, tag, runID})
+		}
+	}
+	if err := rows.Err(); err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	for _, t := range tags {
+		if _, err := tx.Exec(`DELETE FROM run_tag WHERE env_id = $1 AND tag = $2 AND run_id = $3`, t[0], t[1], t[2]); err != nil {
+			return 0, err
+		}
+	}
+	if err := tx.dropPackets(ids, now); err != nil {
+		return 0, err
+	}
+	for _, table := range []string{"snapshot", "packet", "edge", "error_run", "bulk_run", "debounce"} {
+		if _, err := tx.Exec(`DELETE FROM `+table+` WHERE run_id {{in $1}}`, sqldb.List(ids)); err != nil {
+			return 0, err
+		}
+	}
+	_, err = tx.Exec(`DELETE FROM run WHERE id {{in $1}}`, sqldb.List(ids))
+	return len(ids), err
+}
+
+// Packet is the place of a packet in the packet store.
+type Packet struct{ EnvID, Path string }
+
+// dropPackets forgets that runs refer to packets, and notes those to which nobody does.
+func (tx *Tx) dropPackets(runIDs []string, now time.Time) error {
+	rows, err := tx.Query(`DELETE FROM packet_ref WHERE run_id {{in $1}} RETURNING env_id, path`, sqldb.List(runIDs))
+	if err != nil {
+		return err
+	}
+	list, err := scanPackets(rows)
+	if err != nil {
+		return err
+	}
+	for _, p := range list {
+		_, err := tx.Exec(`INSERT INTO packet_gone (env_id, path, gone_at) SELECT $1, $2, $3
+			WHERE NOT EXISTS (SELECT 1 FROM packet_ref WHERE env_id = $1 AND path = $2) ON CONFLICT DO NOTHING`, p.EnvID, p.Path, now.UnixMicro())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func scanPackets(rows *sqldb.Rows) (list []Packet, err error) {
+	defer rows.Close()
+	for rows.Next() {
+		var p Packet
+		if err := rows.Scan(&p.EnvID, &p.Path); err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, rows.Err()
+}
+
+// DeadPackets forgets up to n packets to which no run refers since an instant, and returns
+// them: they may be deleted once this is committed. Between the two moments whoever was
+// about to refer to one has done so, and it is left alone.
+func (tx *Tx) DeadPackets(since time.Time, n int) ([]Packet, error) {
+	rows, err := tx.Query(`DELETE FROM packet_gone WHERE (env_id, path) IN (SELECT env_id, path FROM packet_gone WHERE gone_at < $1 LIMIT $2)
+		RETURNING env_id, path, EXISTS (SELECT 1 FROM packet_ref WHERE packet_ref.env_id = packet_gone.env_id AND packet_ref.path = packet_gone.path)`,
+		since.UnixMicro(), n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []Packet
+	for rows.Next() {
+		var p Packet
+		var used bool
+		if err := rows.Scan(&p.EnvID, &p.Path, &used); err != nil {
+			return nil, err
+		}
+		if !used {
+			list = append(list, p)
+		}
+	}
+	return list, rows.Err()
+}
+
+// referTo notes that a run refers to a packet in the packet store, if it does.
+func (tx *Tx) referTo(envID, runID string, p run.Packet) error {
+	if p.Type != run.TypeStore || p.Data == "" {
+		return nil
+	}
+	_, err := tx.Exec(`INSERT INTO packet_ref (env_id, path, run_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, envID, p.Data, runID)
+	return err
+}
+
+// leftovers are what ends and belongs to no run, each with what belongs to it.
+var leftovers = []struct{ query, items string }{
+	{`DELETE FROM batch WHERE id IN (SELECT id FROM batch WHERE id < $3 AND status <> 'PENDING' AND updated_at < $1
+		AND (idem_key IS NULL OR idem_expires IS NULL OR idem_expires < $2)
+		AND NOT EXISTS (SELECT 1 FROM run WHERE run.batch_id = batch.id)
+		AND NOT EXISTS (SELECT 1 FROM edge WHERE edge.waitpoint_id = batch.id) ORDER BY id LIMIT $4)`, `batch_item WHERE batch_id`},
+	{`DELETE FROM waitpoint WHERE id IN (SELECT id FROM waitpoint WHERE id < $3 AND done = 1 AND completed_at < $1
+		AND (idem_key IS NULL OR idem_expires IS NULL OR idem_expires < $2)
+		AND NOT EXISTS (SELECT 1 FROM edge WHERE edge.waitpoint_id = waitpoint.id) ORDER BY id LIMIT $4)`, ""},
+	{`DELETE FROM bulk WHERE id IN (SELECT id FROM bulk WHERE id < $3 AND status <> 'PENDING' AND completed_at < $1 AND created_at < $2 ORDER BY id LIMIT $4)`,
+		`bulk_run WHERE bulk_id`},
+}
+
+// DeleteLeftovers deletes up to n each of the batches without runs, completed waitpoints
+// that nobody waits for and bulk actions that ended before cutoff, and says how many.
+func (tx *Tx) DeleteLeftovers(cutoff, now time.Time, n int) (all int, err error) {
+	for _, l := range leftovers {
+		ids, err := tx.texts(l.query+` RETURNING id`, cutoff.UnixMicro(), now.UnixMicro(), id.From(cutoff), n)
+		if err != nil {
+			return all, err
+		}
+		all += len(ids)
+		if l.items == "" || len(ids) == 0 {
+			continue
+		}
+		if _, err := tx.Exec(`DELETE FROM `+l.items+` {{in $1}}`, sqldb.List(ids)); err != nil {
+			return all, err
+		}
+	}
+	return all, nil
+}
