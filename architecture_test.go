@@ -39,7 +39,7 @@ var layers = map[string]int{
 
 	"internal/store": 2, "internal/blob": 2,
 	"internal/auth": 3, "internal/engine": 3, "internal/backup": 3, "internal/doctor": 3,
-	"internal/api": 4, "internal/workerapi": 4, "internal/web": 4,
+	"internal/api": 4, "internal/workerapi": 4, "internal/web": 4, "internal/metrics": 4,
 	"internal/server": 5, "internal/servertest": 5, "internal/devrun": 5,
 	"cmd/sear":  6,
 	"test/load": 7, "test/load/rawhttp": 7, "test/load/child": 7, "test/load/crash": 7, "test/tools/withpg": 7, "test/tools/zones": 7,
@@ -69,7 +69,7 @@ var confined = []struct {
 		"what a transaction promises is kept in one place; test/load measures the bare database"},
 	{[]string{"net/http"}, []string{
 		"internal/rest", "internal/sockio", "internal/auth", "internal/blob", "internal/api", "internal/workerapi", "internal/web",
-		"internal/server", "internal/servertest", "internal/devrun", "internal/doctor", "cmd/sear", "test/load", "test/load/rawhttp", "test/load/crash",
+		"internal/server", "internal/servertest", "internal/devrun", "internal/doctor", "internal/metrics", "cmd/sear", "test/load", "test/load/rawhttp", "test/load/crash",
 	}, "the engine and all below it work without a request"},
 	{[]string{"context", "os", "net", "math/rand", "math/rand/v2", "crypto/rand"}, above(pureLayer), reasonPure},
 }

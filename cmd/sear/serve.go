@@ -28,6 +28,7 @@ func registerServer(f *flagSet, cfg *server.Config) {
 	f.IntVar(&cfg.MaxQueue.Deployed, "max-queue-deployed", 0, "likewise for the queues of other environments: `n` runs; 0 never does")
 	registerS3(f, &cfg.S3)
 	f.DurationVar(&cfg.Retention, "retention", server.DefaultRetention, "delete runs, and what belongs to them, `duration` after they ended; at least 24h, 0 keeps them")
+	f.StringVar(&cfg.MetricsToken, "metrics-token", "", "the `token` with which GET /metrics may be read from elsewhere; without one only this machine may")
 	cfg.Limits = server.DefaultLimits
 	registerRate(f, &cfg.Limits.Key, "rate-limit", "requests of one environment's keys")
 	registerRate(f, &cfg.Limits.Public, "public-rate-limit", "requests with one public token")

@@ -168,17 +168,19 @@ func mayExchange(c store.AuthCode, verifier, approvalCode string) (ready bool, e
 		return c.UserID != "", nil
 	}
 	sum := sha256.Sum256([]byte(verifier))
-	if !same(base64.RawURLEncoding.EncodeToString(sum[:]), c.Challenge) {
+	if !SameText(base64.RawURLEncoding.EncodeToString(sum[:]), c.Challenge) {
 		return false, fault.New(fault.Forbidden, "This login was begun by another program")
 	}
 	if c.UserID == "" {
 		return false, nil
 	}
-	if !same(digest(plainApproval(approvalCode)), c.ApprovalHash) {
+	if !SameText(digest(plainApproval(approvalCode)), c.ApprovalHash) {
 		return false, fault.New(fault.Malformed, "Approval code is not valid")
 	}
 	return true, nil
 }
 
 // same compares texts in constant time.
-func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+// SameText compares what a caller gave with a secret, in a time that does not tell how
+// much of it is right.
+func SameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

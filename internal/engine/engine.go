@@ -26,6 +26,7 @@ type Options struct {
 	MaxQueue  QueueSizes
 	Retention time.Duration // how long what has ended is kept; zero: for ever
 	Packets   PacketStore   // where large packets of deleted runs are deleted; nil: nowhere
+	Observer  Observer      // nil: nobody
 	Patience  time.Duration // how long loops sleep without a hint; zero: 1 second on Postgres, 5 seconds on SQLite
 	Log       *slog.Logger  // nil: none
 }
@@ -69,6 +70,9 @@ func New(st *store.Store, o Options) *Engine {
 	}
 	if o.DevTTL == 0 {
 		o.DevTTL = 10 * time.Minute
+	}
+	if o.Observer == nil {
+		o.Observer = nobody{}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -100,6 +100,8 @@ func (e *Engine) alone(ctx context.Context, o *op) error {
 // transact runs the batch in one transaction. Its error concerns all of them;
 // the refusal of a single command is in op.err.
 func (e *Engine) transact(ctx context.Context, batch []*op) error {
+	begin := time.Now()
+	defer func() { e.opt.Observer.Committed(len(batch), time.Since(begin)) }()
 	return e.store.Update(ctx, func(tx *store.Tx) error {
 		w := e.begin(tx)
 		var ids []string

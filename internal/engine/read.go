@@ -19,6 +19,11 @@ type State struct {
 	Completed []store.Completed
 }
 
+// Ping returns once the engine has committed a command that does nothing.
+func (e *Engine) Ping(ctx context.Context) error {
+	return e.do(ctx, nil, func(*work) error { return nil })
+}
+
 // Latest is the newest snapshot of a run.
 func (e *Engine) Latest(ctx context.Context, env *tenant.Environment, runID string) (State, error) {
 	var s State

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"sear/internal/id"
 	"sear/internal/run"
 	"sear/internal/store"
 	"sear/internal/tenant"
@@ -95,14 +96,29 @@ func (e *Engine) dueRuns(w *work) (int, error) {
 				return 0, err
 			}
 		}
-		if _, err := w.decide(env, r.ID, c); err != nil {
+		after, err := w.decide(env, r.ID, c)
+		if err != nil {
 			return 0, fmt.Errorf("deadline of run %s: %w", r.ID, err)
 		}
+		w.tellDeadline(r, after)
 		if r.Exec == run.Queued { // it may only have become eligible
 			w.stir(r.EnvID)
 		}
 	}
 	return len(list), nil
+}
+
+// tellDeadline has a deadline known once it is carried out: to the log when a worker was
+// silent for too long, for somebody will want to know why.
+func (w *work) tellDeadline(was, is run.Run) {
+	e, at := w.e, w.now
+	w.tx.AfterCommit(func() {
+		e.opt.Observer.Late(at.Sub(was.Due))
+		if was.Slot && is.Seq != was.Seq {
+			e.log.Warn("a worker was silent for too long", "run", id.Friendly(id.Run, was.ID), "env", was.EnvID, "task", was.Task,
+				"attempt", was.Attempt, "was", was.Exec, "is", is.Exec, "status", is.Status, "note", is.Note)
+		}
+	})
 }
 
 // policy is the retry policy of a run's task in the worker it is locked to; nil when there is none.

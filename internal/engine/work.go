@@ -291,6 +291,7 @@ func (w *work) announce() {
 	}
 	e, fx := w.e, w.effects
 	w.tx.AfterCommit(func() {
+		w.report(e.opt.Observer)
 		e.timer.set(fx.due)
 		e.resumes.add(fx.resuming...)
 		e.resumes.again(fx.stirred...)

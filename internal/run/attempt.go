@@ -148,7 +148,11 @@ func decideStall(r Run, c Stall, x Ctx) Plan {
 			code = CodeStalledWaiting
 		}
 		err := internalError(code, "The worker stopped sending heartbeats")
-		return failed(r, Fail{Err: err, Policy: c.Policy, Requeue: true}, x)
+		p := failed(r, Fail{Err: err, Policy: c.Policy, Requeue: true}, x)
+		if p.Run.Exec == Queued { // the run goes on and has no error, so the timeline says what happened
+			p.Run.Note = "The worker stopped sending heartbeats, back in the queue for another attempt"
+		}
+		return p
 	}
 	return keep(r)
 }

@@ -24,8 +24,11 @@ func (c Config) databaseURL() string {
 	if c.DatabaseURL != "" {
 		return c.DatabaseURL
 	}
-	return "sqlite:" + filepath.Join(c.Data, databaseFile)
+	return "sqlite:" + c.databaseFile()
 }
+
+// databaseFile is where an SQLite store is.
+func (c Config) databaseFile() string { return filepath.Join(c.Data, databaseFile) }
 
 // openStore opens the store, making the data directory where it is missing.
 func openStore(ctx context.Context, cfg Config, log *slog.Logger) (*store.Store, error) {

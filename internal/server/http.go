@@ -17,6 +17,7 @@ import (
 	"sear/internal/blob"
 	"sear/internal/engine"
 	"sear/internal/fault"
+	"sear/internal/metrics"
 	"sear/internal/rest"
 	"sear/internal/sockio"
 	"sear/internal/store"
@@ -40,33 +41,51 @@ const drainTime = 7 * time.Second
 type handler struct {
 	http.Handler
 	store   *store.Store
+	engine  *engine.Engine
 	workers *workerapi.API
 	sockets *sockio.Server
 	log     *slog.Logger
 	serving atomic.Bool
 }
 
-func newHandler(st *store.Store, e *engine.Engine, a *auth.Auth, blobs *blob.Store, public string, limits api.Limits, log *slog.Logger) (*handler, error) {
-	origin := originOf(public)
+// parts are what a handler is put together from.
+type parts struct {
+	store        *store.Store
+	engine       *engine.Engine
+	auth         *auth.Auth
+	blobs        *blob.Store
+	public       string // URL; "": as each client has found it
+	limits       api.Limits
+	metrics      *metrics.Metrics
+	metricsToken string
+	log          *slog.Logger
+}
+
+func newHandler(p parts) (*handler, error) {
+	origin, log := originOf(p.public), p.log
 	h := &handler{
-		store:   st,
-		workers: workerapi.New(st, e, a, blobs, origin, log),
+		store:   p.store,
+		engine:  p.engine,
+		workers: workerapi.New(p.store, p.engine, p.auth, p.blobs, origin, log),
 		sockets: sockio.New(sockio.Options{Log: log}),
 		log:     log,
 	}
-	pages, err := web.New(a, origin, log)
+	pages, err := web.New(p.auth, origin, log)
 	if err != nil {
 		return nil, err
 	}
 	h.workers.Sockets(h.sockets)
 
 	r := chi.NewRouter()
+	r.Use(p.metrics.Requests)
 	r.NotFound(rest.NotFound(log))
 	r.MethodNotAllowed(rest.MethodNotAllowed(log, allowed(r)))
 	r.Get("/healthcheck", rest.Wrap(log, h.healthcheck))
+	r.Get("/readyz", rest.Wrap(log, h.readyz))
+	r.Get("/metrics", rest.Wrap(log, metricsOf(p.metrics.Handler(), p.metricsToken)))
 	r.Handle("/socket.io/", h.sockets)
 	h.workers.Routes(r)
-	api.New(st, e, a, blobs, origin, limits, log).Routes(r)
+	api.New(p.store, p.engine, p.auth, p.blobs, origin, p.limits, log).Routes(r)
 	pages.Routes(r)
 	h.Handler = r
 	return h, nil

@@ -19,6 +19,7 @@ import (
 	"sear/internal/auth"
 	"sear/internal/blob"
 	"sear/internal/engine"
+	"sear/internal/metrics"
 	"sear/internal/run"
 	"sear/internal/store"
 )
@@ -37,6 +38,7 @@ type Config struct {
 	Retention      time.Duration     // how long what has ended is kept; 0: for ever
 	Limits         api.Limits        // how often callers may call; the zero value does not limit
 	S3             blob.S3           // the bucket of large payloads; without Endpoint and Bucket they lie in the directory
+	MetricsToken   string            // whoever knows it may read metrics; "": this machine alone may
 	Ready          func(url string)  `json:"-"` // called once the server answers at url; may be nil
 }
 
@@ -57,6 +59,7 @@ var DefaultLimits = api.DefaultLimits
 // is started again. A second server on the same SQLite data is refused.
 func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	tuneMemory()
+	crashed := cfg.crashed()
 	if cfg.Retention != 0 && cfg.Retention < leastRetention {
 		return fmt.Errorf("a retention of %s: at least %s, or 0 to keep everything", cfg.Retention, leastRetention)
 	}
@@ -86,11 +89,13 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		return err
 	}
 
-	if err := warnHeld(ctx, st, log); err != nil {
+	if err := errors.Join(tellRecovered(ctx, st, crashed, log), warnHeld(ctx, st, log)); err != nil {
 		return err
 	}
-	e := engine.New(st, engine.Options{Timeouts: timeouts(cfg.Timeouts), MaxQueue: cfg.MaxQueue, Retention: cfg.Retention, Packets: blobs, Log: log})
-	h, err := newHandler(st, e, auth.New(st, sealer, log), blobs, strings.TrimRight(cfg.PublicURL, "/"), cfg.Limits, log)
+	counts := metrics.New(st)
+	e := engine.New(st, engine.Options{Timeouts: timeouts(cfg.Timeouts), MaxQueue: cfg.MaxQueue, Retention: cfg.Retention, Packets: blobs, Observer: counts, Log: log})
+	h, err := newHandler(parts{store: st, engine: e, auth: auth.New(st, sealer, log), blobs: blobs, public: strings.TrimRight(cfg.PublicURL, "/"),
+		limits: cfg.Limits, metrics: counts, metricsToken: cfg.MetricsToken, log: log})
 	if err != nil {
 		return err
 	}

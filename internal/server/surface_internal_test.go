@@ -10,12 +10,15 @@ import (
 
 	"sear/internal/api"
 	"sear/internal/auth"
+	"sear/internal/metrics"
 	"sear/internal/workerapi"
 )
 
 // others are the routes that are on neither routes page, and who may call them.
 var others = map[string]string{
 	"GET /healthcheck":                        "anybody: it says whether the server serves",
+	"GET /readyz":                             "anybody: it says what is not ready, in the words of this page",
+	"GET /metrics":                            "whoever knows the token of --metrics-token or, without one, this machine",
 	"* /socket.io/":                           "anybody may connect; namespaces ask for the key of an environment",
 	"GET /login":                              "anybody",
 	"POST /login":                             "whoever knows the password",
@@ -31,7 +34,7 @@ func TestNothingElseIsServed(t *testing.T) {
 	t.Parallel()
 	a := &auth.Auth{}
 	log := slog.New(slog.DiscardHandler)
-	h, err := newHandler(nil, nil, a, nil, "", api.Limits{}, log)
+	h, err := newHandler(parts{auth: a, metrics: metrics.New(nil), log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
