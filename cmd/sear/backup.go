@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"sear/internal/backup"
 	"sear/internal/server"
@@ -30,11 +31,12 @@ func writeBackup(ctx context.Context, p program, args []string) error {
 		return f.misused("which file?")
 	}
 	if *verify {
-		m, err := server.VerifyBackup(ctx, file)
+		r, err := server.VerifyBackup(ctx, file)
+		warnRestored(p, r)
 		if err != nil {
 			return err
 		}
-		return printBackup(p, *asJSON, m, file+" is whole")
+		return printBackup(p, *asJSON, r.Manifest, file+" is whole")
 	}
 	if err := checkData(cfg); err != nil {
 		return err
@@ -56,6 +58,16 @@ func printBackup(p program, asJSON bool, m backup.Manifest, says string) error {
 	return err
 }
 
+// warnRestored tells what is amiss in a backup that is whole.
+func warnRestored(p program, r backup.Restored) {
+	for _, v := range r.Violations {
+		fmt.Fprintf(p.stderr, "warning: %s: not so for %d, such as %s\n", v.Rule, v.Count, strings.Join(v.Examples, ", "))
+	}
+	if n := len(r.Missing); n > 0 {
+		fmt.Fprintf(p.stderr, "warning: %d large payloads that runs refer to are not in the file, such as %s: they lie in a bucket, or are lost\n", n, r.Missing[0].Path)
+	}
+}
+
 // restore makes a data directory of a backup: sear restore FILE.
 func restore(ctx context.Context, p program, args []string) error {
 	var cfg server.Config
@@ -70,11 +82,12 @@ func restore(ctx context.Context, p program, args []string) error {
 	if file == "" {
 		return f.misused("which file?")
 	}
-	m, err := server.Restore(ctx, cfg, file)
+	r, err := server.Restore(ctx, cfg, file)
 	if err != nil {
 		return err
 	}
-	if err := printBackup(p, *asJSON, m, "restored "+cfg.Data); err != nil || *asJSON {
+	warnRestored(p, r)
+	if err := printBackup(p, *asJSON, r.Manifest, "restored "+cfg.Data); err != nil || *asJSON {
 		return err
 	}
 	_, err = fmt.Fprintf(p.stdout, "It is held: `sear serve%s` executes nothing until `sear resume%s`.\n", storeArguments(cfg), storeArguments(cfg))

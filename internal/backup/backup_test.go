@@ -51,7 +51,7 @@ func TestDamage(t *testing.T) {
 	whole := written(t)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "damaged")
-	verify := func(text []byte) (backup.Manifest, error) {
+	verify := func(text []byte) (backup.Restored, error) {
 		if err := os.WriteFile(file, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -72,10 +72,14 @@ func TestDamage(t *testing.T) {
 			t.Fatalf("altered at %d: %+v", at, got)
 		}
 	})
+	if err := os.WriteFile(file, whole[:len(whole)-1], 0o600); err != nil {
+		t.Fatal(err)
+	}
 	target := filepath.Join(dir, "data")
 	if _, err := backup.Restore(t.Context(), file, target, layout, slog.New(slog.DiscardHandler)); err == nil {
-		t.Log("the last damage was none")
-	} else if entries, _ := os.ReadDir(dir); len(entries) != 1 {
-		t.Errorf("left behind: %v", entries)
+		t.Error("a file without its last byte was restored")
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("left behind: %v, %v", entries, err)
 	}
 }

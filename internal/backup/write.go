@@ -15,6 +15,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"sear/internal/store"
@@ -36,7 +37,8 @@ const manifestName = "manifest.json"
 // Manifest says what is in a file.
 type Manifest struct {
 	Format  int               `json:"format"`
-	At      time.Time         `json:"at"` // no later than any commit that is missing
+	Sear    string            `json:"sear"` // version of the program that wrote it
+	At      time.Time         `json:"at"`   // no later than any commit that is missing
 	Counts  map[string]int64  `json:"counts"`
 	Members map[string]string `json:"members"` // SHA-256 by name
 }
@@ -49,33 +51,33 @@ type Options struct {
 // Write writes a backup of a data directory, whose server may be running, to a new file.
 // All that was acknowledged before it began is in it. When it fails there is no file.
 func Write(ctx context.Context, dir string, l Layout, file string, o Options) (m Manifest, err error) {
-	if _, err := os.Stat(file); err == nil {
+	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
 		return m, fmt.Errorf("%s exists: a backup overwrites nothing", file)
 	}
-	f, err := os.OpenFile(file+".part", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	aside, err := os.MkdirTemp(filepath.Dir(file), ".backup-") // what a crash leaves lies beside the file
 	if err != nil {
 		return m, err
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	m, err = write(ctx, f, dir, l, o)
+	defer os.RemoveAll(aside)
+	f, err := os.OpenFile(filepath.Join(aside, "file"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return m, err
+	}
+	m, err = write(ctx, f, aside, dir, l, o)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return m, err
 	}
-	if err := os.Rename(f.Name(), file); err != nil {
+	if err := os.Link(f.Name(), file); err != nil { // unlike a rename, it overwrites nothing
 		return m, err
 	}
 	return m, syncDir(filepath.Dir(file))
 }
 
-func write(ctx context.Context, out io.Writer, dir string, l Layout, o Options) (m Manifest, err error) {
-	m = Manifest{Format: Format, At: time.Now().UTC(), Members: map[string]string{}}
+func write(ctx context.Context, out io.Writer, aside, dir string, l Layout, o Options) (m Manifest, err error) {
+	m = Manifest{Format: Format, Sear: version(), At: time.Now().UTC(), Members: map[string]string{}}
 	zip, _ := gzip.NewWriterLevel(out, gzip.BestSpeed) // the level is one there is
 	w := &writer{ctx: ctx, tar: tar.NewWriter(zip), manifest: &m}
-	if err := w.database(filepath.Join(dir, l.Database), l.Database); err != nil {
+	if err := w.database(filepath.Join(dir, l.Database), aside, l.Database); err != nil {
 		return m, fmt.Errorf("the database: %w", err)
 	}
 	if !o.NoKey {
@@ -106,19 +108,14 @@ type writer struct {
 	manifest *Manifest
 }
 
-// database adds a copy of the store, which lies beside it meanwhile.
-func (w *writer) database(from, name string) (err error) {
+// database adds a copy of the store, which lies aside meanwhile.
+func (w *writer) database(from, aside, name string) (err error) {
 	st, err := store.Reader(w.ctx, "sqlite:"+from)
 	if err != nil {
 		return err
 	}
 	defer st.Close()
-	dir, err := os.MkdirTemp(filepath.Dir(from), "backup-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	copied := filepath.Join(dir, name)
+	copied := filepath.Join(aside, name)
 	if err := st.CopyTo(w.ctx, copied); err != nil {
 		return err
 	}
@@ -133,6 +130,15 @@ func (w *writer) database(from, name string) (err error) {
 		return err
 	}
 	return w.file(copied, name)
+}
+
+// version is that of this program.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return info.Main.Version
 }
 
 // counts counts the rows by which a restored store is compared.

@@ -18,10 +18,11 @@ const (
 	retentionLease = "retention"
 	leaseTime      = 30 * time.Second
 	sweepEvery     = 10 * time.Minute
+	day            = 24 * time.Hour
 	sweepLook      = 500                   // runs found at a time
 	sweepBatch     = 100                   // rows deleted in one transaction, which holds up nobody for long
 	sweepPause     = 20 * time.Millisecond // between two of them, for others
-	packetGrace    = time.Hour             // from when no run refers to a packet any more until it is deleted
+	packetGrace    = day                   // from when no run refers to a packet any more until it is deleted: a backup may be under way
 )
 
 // errLeaseLost says that another node does what this one was about to.

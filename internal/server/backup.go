@@ -54,7 +54,10 @@ func Backup(ctx context.Context, cfg Config, file string, o backup.Options) (m b
 	if err != nil {
 		return m, 0, err
 	}
-	return m, info.Size(), os.WriteFile(filepath.Join(cfg.Data, lastBackupFile), note, 0o600)
+	if err := os.WriteFile(filepath.Join(cfg.Data, lastBackupFile), note, 0o600); err != nil {
+		return m, info.Size(), fmt.Errorf("%s is written, but not the note of it for `sear doctor`: %w", file, err)
+	}
+	return m, info.Size(), nil
 }
 
 // readLastBackup reads the note of the newest backup, nil when there was none.
@@ -71,14 +74,14 @@ func readLastBackup(dir string) (*LastBackup, error) {
 }
 
 // VerifyBackup restores a file aside and checks what came of it.
-func VerifyBackup(ctx context.Context, file string) (backup.Manifest, error) {
+func VerifyBackup(ctx context.Context, file string) (backup.Restored, error) {
 	return backup.Verify(ctx, file, layout, slog.New(slog.DiscardHandler))
 }
 
 // Restore makes a data directory of a backup. A server on it is held until Resume.
-func Restore(ctx context.Context, cfg Config, file string) (backup.Manifest, error) {
+func Restore(ctx context.Context, cfg Config, file string) (backup.Restored, error) {
 	if cfg.DatabaseURL != "" {
-		return backup.Manifest{}, errPostgresBackup
+		return backup.Restored{}, errPostgresBackup
 	}
 	return backup.Restore(ctx, file, cfg.Data, layout, slog.New(slog.DiscardHandler))
 }

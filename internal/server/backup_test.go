@@ -95,7 +95,9 @@ func TestBackupUnderLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d runs before, %d more while the backup was written", before, during)
+	if during == 0 {
+		t.Errorf("no run was triggered while the backup was written, after %d", before)
+	}
 	if m, err := server.VerifyBackup(t.Context(), file); err != nil || m.Counts["run"] < int64(before) {
 		t.Errorf("verify: %v, %v", m.Counts, err)
 	}
@@ -118,7 +120,7 @@ func TestBackupUnderLoad(t *testing.T) {
 	if got := servertest.Get[struct{ Status string }](t, c, "/api/v3/runs/"+queued); got.Status != "QUEUED" {
 		t.Errorf("while it is held a run is %s", got.Status)
 	}
-	if got := servertest.Get[struct{ Causes []struct{ Kind string } }](t, c, "/api/v1/runs/"+queued+"/why"); got.Causes[0].Kind != "held" {
+	if got := servertest.Get[struct{ Causes []struct{ Kind string } }](t, c, "/api/v1/runs/"+queued+"/why"); len(got.Causes) == 0 || got.Causes[0].Kind != "held" {
 		t.Errorf("why: %+v", got)
 	}
 	if err := server.Resume(t.Context(), restored, nil); err != nil {
@@ -164,7 +166,7 @@ func TestRestoreOverwritesNothing(t *testing.T) {
 	if _, err := server.Restore(t.Context(), other, file); err != nil {
 		t.Error(err)
 	}
-	left, err := filepath.Glob(filepath.Join(filepath.Dir(other.Data), ".restore-*"))
+	left, err := filepath.Glob(filepath.Join(other.Data, ".restore-*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
@@ -244,5 +246,43 @@ func tool(t *testing.T, name string, args ...string) {
 	}
 	if out, err := exec.Command(found[len(found)-1], args...).CombinedOutput(); err != nil {
 		t.Fatal(fmt.Errorf("%s: %w\n%s", name, err, out))
+	}
+}
+
+// TestRestoreOfTheUnwell: what was amiss in the original does not keep its backup from
+// being restored, and is told.
+func TestRestoreOfTheUnwell(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	r := run(t, cfg)
+	c, project := r.client(t, cfg)
+	servertest.Register(t, c, project, echo)
+	triggerEcho(t, c, strings.Repeat("x", 1<<20))
+	for range 2 {
+		triggerEcho(t, c, 1)
+	}
+	servertest.Post[any](t, c, "/engine/v1/dev/dequeue", map[string]any{"maxRuns": 2})
+	r.end(t)
+	change(t, cfg, `UPDATE env SET concurrency_limit = 1`)
+	if err := os.RemoveAll(filepath.Join(cfg.Data, "packets")); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "backup")
+	if _, _, err := server.Backup(t.Context(), cfg, file, backup.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := server.VerifyBackup(t.Context(), file); err != nil || len(v.Violations) != 1 || !v.Violations[0].Passing || len(v.Missing) != 1 {
+		t.Errorf("a limit was lowered and a packet lost: %+v, %v", v, err)
+	}
+	change(t, cfg, `UPDATE run SET slot = 0 WHERE slot = 1`)
+	worse := filepath.Join(t.TempDir(), "backup")
+	if _, _, err := server.Backup(t.Context(), cfg, worse, backup.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.VerifyBackup(t.Context(), worse); err == nil || !strings.Contains(err.Error(), "who executes has a slot") {
+		t.Errorf("verify: %v", err)
+	}
+	if v, err := server.Restore(t.Context(), server.Config{Data: filepath.Join(t.TempDir(), "new")}, worse); err != nil || len(v.Violations) != 1 {
+		t.Errorf("restore: %+v, %v", v, err)
 	}
 }

@@ -13,7 +13,8 @@ import (
 type Violation struct {
 	Rule     string   `json:"rule"` // what should hold
 	Count    int64    `json:"count"`
-	Examples []string `json:"examples"` // ids of some of the rows
+	Examples []string `json:"examples"`          // ids of some of the rows
+	Passing  bool     `json:"passing,omitempty"` // it may be so for a while: a limit was lowered while runs were executing
 }
 
 // Audit is what a check of a whole store found.
@@ -36,8 +37,14 @@ func (a *Audit) note(rule, id string) {
 			return
 		}
 	}
-	a.Violations = append(a.Violations, Violation{rule, 1, []string{id}})
+	a.Violations = append(a.Violations, Violation{Rule: rule, Count: 1, Examples: []string{id}, Passing: rule == overEnv || rule == overQueue})
 }
+
+// The rules that do not hold for a while after a limit was lowered.
+const (
+	overEnv   = "an environment executes no more runs than it may"
+	overQueue = "a queue executes no more runs than it may"
+)
 
 // Audit checks on one snapshot of the store what must hold in it at any moment, between
 // any two commits, whoever has died. late is how long something may be overdue: while no
@@ -54,12 +61,12 @@ func (s *Store) Audit(ctx context.Context, now time.Time, late time.Duration) (a
 func (tx *Tx) Audit(now time.Time, late time.Duration) (Audit, error) {
 	a := Audit{Violations: []Violation{}}
 	overdue := now.Add(-late).UnixMicro()
-	for _, check := range []func(*Audit, int64) error{tx.count, tx.auditRuns, tx.auditWaits, tx.auditBatches, tx.auditOwners, tx.auditDeadlines, tx.auditSlots} {
+	for _, check := range []func(*Audit, int64) error{tx.count, tx.auditRuns, tx.auditWaits, tx.auditOwners, tx.auditDeadlines, tx.auditSlots} {
 		if err := check(&a, overdue); err != nil {
 			return a, err
 		}
 	}
-	return a, nil
+	return a, tx.auditBatches(&a, now.Add(-batchMemory))
 }
 
 // broken notes each row of a query: the rule that it breaks, and its id.
@@ -164,10 +171,10 @@ func (tx *Tx) auditWaits(a *Audit, _ int64) error {
 // later than that.
 const batchMemory = 24 * time.Hour
 
-func (tx *Tx) auditBatches(a *Audit, overdue int64) error {
+func (tx *Tx) auditBatches(a *Audit, since time.Time) error {
 	return tx.broken(a, `SELECT 'a sealed batch has all its items once', id FROM batch WHERE status = 'PROCESSING' AND sealed_at > $1
 		AND (SELECT count(*) FROM run WHERE run.batch_id = batch.id) + (SELECT count(*) FROM batch_item WHERE batch_item.batch_id = batch.id) <> run_count`,
-		overdue-batchMemory.Microseconds())
+		since.UnixMicro())
 }
 
 // auditOwners checks that nothing is left of runs that are gone.
@@ -212,7 +219,7 @@ func (tx *Tx) auditSlots(a *Audit, _ int64) error {
 			return err
 		}
 		if envs[l.env] += l.held; envs[l.env] > l.limit && envs[l.env]-l.held <= l.limit {
-			a.note("an environment executes no more runs than it may", l.env)
+			a.note(overEnv, l.env)
 		}
 		loads = append(loads, l)
 	}
@@ -226,7 +233,7 @@ func (tx *Tx) auditSlots(a *Audit, _ int64) error {
 			return err
 		}
 		if limit := settings[name].Limit(l.limit); limit != nil && l.held > *limit {
-			a.note("a queue executes no more runs than it may", l.lane)
+			a.note(overQueue, l.lane)
 		}
 	}
 	return nil

@@ -104,6 +104,15 @@ func scanPackets(rows *sqldb.Rows) (list []Packet, err error) {
 	return list, rows.Err()
 }
 
+// NamedPackets are the packets to which runs refer.
+func (tx *Tx) NamedPackets() ([]Packet, error) {
+	rows, err := tx.Query(`SELECT DISTINCT env_id, path FROM packet_ref`)
+	if err != nil {
+		return nil, err
+	}
+	return scanPackets(rows)
+}
+
 // DeadPackets forgets up to n packets to which no run refers since an instant, and returns
 // them: they may be deleted once this is committed. Between the two moments whoever was
 // about to refer to one has done so, and it is left alone.

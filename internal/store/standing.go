@@ -6,8 +6,8 @@ import "time"
 type Standing struct {
 	Executing, Waiting int64 // runs in the hands of workers, and runs that wait
 	Queued, Delayed    int64
-	Overdue            int64 // deadlines that passed while nobody was there
-	Wakes              int64 // what a commit left to do after it
+	Overdue            int64     // deadlines that passed while nobody was there
+	Wakes              int64     // what a commit left to do after it
 	FirstLease         time.Time // when the first worker that does not report is given up
 }
 

@@ -38,9 +38,10 @@ export async function until(what, probe, { timeoutMs = 60_000, everyMs = 100, de
 export class Server {
   #process;
 
-  /** databaseUrl undefined means SQLite in dir; flags are further ones of `sear serve`. */
-  constructor({ dir, databaseUrl, flags = [] }) {
+  /** databaseUrl undefined means SQLite in dir, secretKey undefined one in dir; flags are further ones of `sear serve`. */
+  constructor({ dir, databaseUrl, secretKey, flags = [] }) {
     this.dir = dir;
+    this.secretKey = secretKey ? ["--secret-key", secretKey] : [];
     this.flags = flags;
     this.database = databaseUrl ? ["--database-url", databaseUrl] : [];
     this.log = join(dir, "server.log");
@@ -51,7 +52,7 @@ export class Server {
     await mkdir(join(this.dir, "data"), { recursive: true });
     this.port ??= await freePort();
     this.apiUrl = `http://127.0.0.1:${this.port}`;
-    const args = ["serve", "--addr", `127.0.0.1:${this.port}`, "--data", join(this.dir, "data"), ...this.database, ...this.flags];
+    const args = ["serve", "--addr", `127.0.0.1:${this.port}`, "--data", join(this.dir, "data"), ...this.database, ...this.secretKey, ...this.flags];
     this.#process = start(bin, args, { log: this.log, cwd: this.dir, env: baseEnv() });
 
     await until("the server answers /healthcheck with 200", () => this.#healthy(), {
@@ -87,7 +88,7 @@ export class Server {
   }
 
   async #readKeys() {
-    const args = ["keys", "--json", "--data", join(this.dir, "data"), ...this.database];
+    const args = ["keys", "--json", "--data", join(this.dir, "data"), ...this.database, ...this.secretKey];
     const { stdout } = await promisify(execFile)(bin, args, { env: baseEnv() });
     return JSON.parse(stdout);
   }

@@ -3,7 +3,8 @@
 //
 //	withpg go test ./...
 //
-// Where that variable is set already, its server is used. The cluster and its files are gone
+// Where that variable is set already, its server is used. SIGUSR1 has the cluster crash and come
+// back, SIGUSR2 restarts it in order. The cluster and its files are gone
 // when withpg ends, for whatever reason, and the exit code is the command's.
 package main
 
@@ -84,6 +85,15 @@ func start() (stop func() error, err error) {
 	if err := os.Setenv(pgtest.Env, cluster.URL); err != nil {
 		return nil, errors.Join(err, stop())
 	}
+	restarts := make(chan os.Signal, 1)
+	signal.Notify(restarts, syscall.SIGUSR1, syscall.SIGUSR2)
+	go func() {
+		for s := range restarts {
+			if err := cluster.Restart(s == syscall.SIGUSR1); err != nil {
+				fmt.Fprintln(os.Stderr, "withpg: restart:", err)
+			}
+		}
+	}()
 	return stop, nil
 }
 
