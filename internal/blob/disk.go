@@ -12,7 +12,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
+
+	"sear/internal/fault"
 )
 
 // incoming is the directory of files that are being written.
@@ -55,6 +58,7 @@ type head struct {
 const maxHead = 8 << 10
 
 func (d disk) put(_ context.Context, envID, path, mediaType string, r io.Reader) (err error) {
+	defer func() { err = unwritable(err) }()
 	first, err := json.Marshal(head{mediaType, path})
 	if err != nil {
 		return fmt.Errorf("store packet: %w", err)
@@ -73,6 +77,17 @@ func (d disk) put(_ context.Context, envID, path, mediaType string, r io.Reader)
 		return err
 	}
 	return d.publish(f.Name(), d.file(envID, path))
+}
+
+// unwritable gives an error that says that the disk took nothing a face which asks the
+// caller to come again.
+func unwritable(err error) error {
+	for _, no := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO} {
+		if errors.Is(err, no) {
+			return fault.Wrap(fault.Unavailable, err, "The disk takes no more: the payload was not stored, try again once there is room")
+		}
+	}
+	return err
 }
 
 // write fills a new file and makes its content durable.

@@ -11,6 +11,9 @@ import (
 	"runtime"
 
 	modernc "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"sear/internal/fault"
 )
 
 // basePragmas apply to every connection. busy_timeout comes first: the others
@@ -144,7 +147,24 @@ func (s *sqlite) update(ctx context.Context, fn func(*Tx) error) (*Tx, error) {
 	if s.writer == nil {
 		return nil, errReadOnly
 	}
-	return s.writer.update(ctx, fn)
+	tx, err := s.writer.update(ctx, fn)
+	return tx, unwritable(err)
+}
+
+// unwritable gives an error that says that the disk took nothing a face which asks the
+// caller to come again: nothing was written, and it is for somebody to make room.
+func unwritable(err error) error {
+	code, ok := sqliteCode(err)
+	if !ok {
+		return err
+	}
+	switch code & 0xff {
+	case sqlite3.SQLITE_FULL:
+		return fault.Wrap(fault.Unavailable, err, "The disk is full: nothing was written, try again once there is room")
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN:
+		return fault.Wrap(fault.Unavailable, err, "The disk does not take what is written: nothing was, try again")
+	}
+	return err
 }
 
 func (s *sqlite) view(ctx context.Context, fn func(*Tx) error) error {
