@@ -7,7 +7,7 @@ BIN     := bin/sear
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/sear, one static binary
@@ -20,6 +20,7 @@ demo: build examples/hello-world/node_modules/.package-lock.json ## Trigger a re
 .PHONY: test
 test: tools build ## Run every test, with the official SDK and CLI, on SQLite and Postgres
 	$(GO) vet ./...
+	$(GO) build -C test/tools/s3server -o /dev/null .
 	$(GO) run ./test/tools/withpg sh -c '$(GO) test ./... && node test/sdk/index.mjs'
 	$(GO) run ./test/load crash -for 30s
 	$(GO) run ./test/load crash -postgres -for 45s
@@ -42,6 +43,10 @@ crash: build ## Kill nodes under load and account for every run, on SQLite and o
 	$(GO) run ./test/load crash -postgres
 	$(GO) run ./test/load crash -postgres -nodes 3 -for 60s -every 5s
 	$(GO) run ./test/load crash -postgres -nodes 3 -for 60s -every 5s -faults pause,cut,postgres,restart
+
+.PHONY: bench-large
+bench-large: build ## Measure a store of 1,000,000 finished and 200,000 queued runs beside an empty one
+	$(GO) run ./test/load -phases h
 
 .PHONY: tools
 tools:
