@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -82,9 +83,14 @@ func healthy(ctx context.Context, url string) error {
 // ports checks that a server listens, or could.
 func (e *examination) ports(ctx context.Context) {
 	const check = "port"
-	if l, err := net.Listen("tcp", e.Addr); err == nil {
+	l, err := net.Listen("tcp", e.Addr)
+	if err == nil {
 		l.Close()
 		e.ok(check, "%s is free; no server runs there", e.Addr)
+		return
+	}
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		e.note(Fail, check, "give Sear an address of this machine, and a port that its user may have, with --addr", "nobody can listen there: %v", err)
 		return
 	}
 	if err := healthy(ctx, "http://"+e.Addr); err != nil {

@@ -88,7 +88,7 @@ func work(t *testing.T, ctx context.Context, r *rig, mu *sync.Mutex, handed map[
 		if over || ctx.Err() != nil {
 			return
 		}
-		short, stop := context.WithTimeout(ctx, 200*time.Millisecond)
+		short, stop := context.WithTimeout(ctx, 2*time.Second) // a dequeue that it cuts off has handed out nothing
 		list, err := r.AwaitDequeue(short, r.env, "", 7)
 		stop()
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 // Health is what a database says of itself.
 type Health struct {
 	Version    string
-	Migrations int // that it has
+	Migrations int // the newest that it has
 	Known      int // that this program has
 	settings   map[string]string
 	number     int // of Postgres's version
@@ -28,7 +28,7 @@ func (tx *Tx) Health() (h Health, err error) {
 		return h, err
 	}
 	h.Known = len(list)
-	if err := tx.QueryRow(`SELECT count(*) FROM schema_migration`).Scan(&h.Migrations); err != nil {
+	if err := tx.QueryRow(`SELECT coalesce(max(version), 0) FROM schema_migration`).Scan(&h.Migrations); err != nil {
 		return h, err
 	}
 	if !tx.Postgres() {

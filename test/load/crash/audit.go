@@ -81,9 +81,9 @@ func readRuns(tx *store.Tx) ([]row, error) {
 	return list, rows.Err()
 }
 
-// open counts the runs that are not finished.
+// open counts the runs that are not finished, and what commits left to do after them.
 func open(tx *store.Tx) (n int, err error) {
-	err = tx.QueryRow(`SELECT count(*) FROM run WHERE exec <> $1`, string(run.Finished)).Scan(&n)
+	err = tx.QueryRow(`SELECT (SELECT count(*) FROM run WHERE exec <> $1) + (SELECT count(*) FROM wake)`, string(run.Finished)).Scan(&n)
 	return n, err
 }
 

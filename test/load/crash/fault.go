@@ -82,6 +82,9 @@ func (t *trial) inspect(ctx context.Context, kind string, late time.Duration) er
 	if err != nil {
 		return err
 	}
+	if n := found.Counts["wake"]; kind == stuck && n > 0 {
+		t.ledger.find("%s: %d wakes that nobody took", kind, n)
+	}
 	for _, b := range found.Violations {
 		t.ledger.find("%s: %s: %d, such as %v", kind, b.Rule, b.Count, b.Examples)
 	}
