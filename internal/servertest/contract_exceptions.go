@@ -76,6 +76,7 @@ var exceptions = []exception{
 	{"retrieve_run_v1", 200, "response", "$.payload", "a payload may be any JSON"},
 	{"retrieve_run_v1", 200, "response", "$.output", "so may an output"},
 	{"retrieve_run_v1", 200, "response", "$.status", "the client knows DEQUEUED, WAITING, EXPIRED and TIMED_OUT, the document does not"},
+	{"retrieve_run_v1", 200, "response", ".status: value must be", "likewise for the run's relatives"},
 	{"trigger_task_v1", 200, "request", "$.options.concurrencyKey: got number", "the reference takes numbers"},
 	{"reschedule_run_v1", 200, "request", "$.delay: got number", "the server takes a number of milliseconds too"},
 	{"add_run_tags_v1", 200, "request", "$.tags", "a tag that is there already is dropped, not refused"},
