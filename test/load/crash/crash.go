@@ -202,8 +202,9 @@ func (t *trial) disturb(ctx context.Context, tr *traffic) error {
 	return g.Wait()
 }
 
-// settleTime is how long the runs that are left may take once all is calm.
-const settleTime = 90 * time.Second
+// settleTime is for how long no run may end, once all is calm, before those that are left
+// count as stuck.
+const settleTime = 60 * time.Second
 
 // settle returns when no run is left to do, or none will be done any more: the verdict
 // says which.
@@ -213,14 +214,16 @@ func (t *trial) settle(ctx context.Context) error {
 		return err
 	}
 	defer st.Close()
-	ctx, cancel := context.WithTimeout(ctx, settleTime)
-	defer cancel()
+	least, since := -1, time.Now()
 	for {
 		var left int
 		if err := st.View(ctx, func(tx *store.Tx) (err error) { left, err = open(tx); return err }); err != nil && ctx.Err() == nil {
 			return err
 		}
-		if left == 0 || pause(ctx, 100*time.Millisecond) != nil {
+		if left < least || least < 0 {
+			least, since = left, time.Now()
+		}
+		if left == 0 || time.Since(since) > settleTime || pause(ctx, 100*time.Millisecond) != nil {
 			return nil
 		}
 	}
