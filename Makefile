@@ -23,7 +23,7 @@ test: tools build ## Run every test, with the official SDK and CLI, on SQLite an
 	$(GO) build -C test/tools/s3server -o /dev/null .
 	$(GO) run ./test/tools/withpg sh -c '$(GO) test ./... && node test/sdk/index.mjs'
 	$(GO) run ./test/load crash -for 30s
-	$(GO) run ./test/load crash -postgres -runs 1500 -for 15s
+	$(GO) run ./test/load crash -postgres -for 30s
 	$(GO) run ./test/load crash -postgres -nodes 3 -runs 1500 -for 15s -every 2s -faults kill,pause,cut,postgres,restart
 
 .PHONY: lint

@@ -53,6 +53,7 @@ var siblings = map[string][]string{
 	"internal/failure":    {"internal/run", "internal/deploy"},                                                           // what failed, and in which version
 	"internal/why":        {"internal/run", "internal/queue", "internal/wire"},                                           // what holds one up, in the API's words
 	"internal/telemetry":  {"internal/run"},                                                                              // its snapshots are told as spans
+	"internal/deploy":     {"internal/run"},                                                                              // a task's retry policy
 	"internal/run":        {"internal/queue"},                                                                            // types only
 	"internal/wire":       {"internal/run", "internal/queue", "internal/tenant", "internal/deploy", "internal/schedule"}, // their JSON
 	"internal/servertest": {"internal/server"},                                                                           // boots it

@@ -207,6 +207,7 @@ func TestReadManifest(t *testing.T) {
 	for in, want := range map[string]string{
 		`{"contentHash":"h","tasks":[{"id":"a","filePath":"a.ts"}]}`:                              "",
 		`{"contentHash":"h","tasks":[{"id":"a","filePath":"a.ts"},{"id":"a","filePath":"b.ts"}]}`: "Duplicate task id: a",
+		`{"contentHash":"h","tasks":[{"id":"a","filePath":"a.ts","retry":{"maxAttempts":"3"}}]}`:  "metadata.tasks.retry.maxAttempts: a string is not what belongs there",
 		`{"contentHash":1}`: "metadata.contentHash: a number is not what belongs there",
 		`{`:                 "metadata is not valid JSON",
 	} {

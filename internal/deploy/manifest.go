@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"sear/internal/fault"
+	"sear/internal/run"
 )
 
 // Manifest is what the CLI registers: the metadata of POST …/background-workers.
@@ -30,7 +31,7 @@ type Task struct {
 	ExportName    string          `json:"exportName,omitempty"`
 	Description   string          `json:"description,omitempty"`
 	Queue         *Queue          `json:"queue,omitempty"`
-	Retry         json.RawMessage `json:"retry,omitempty"` // read by run.Policy
+	Retry         *run.Policy     `json:"retry,omitempty"`
 	Machine       *Machine        `json:"machine,omitempty"`
 	MaxDuration   float64         `json:"maxDuration,omitempty"` // seconds
 	TTL           json.RawMessage `json:"ttl,omitempty"`         // duration text or seconds

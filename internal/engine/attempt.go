@@ -27,9 +27,7 @@ type Attempt struct {
 
 // StartAttempt begins an attempt. fault.Stale: the run is no longer the caller's.
 func (e *Engine) StartAttempt(ctx context.Context, env *tenant.Environment, runID string, c Call) (Attempt, error) {
-	var a Attempt
-	err := e.do(ctx, []string{runID}, func(w *work) error {
-		a = Attempt{}
+	a, err := ask(ctx, e, []string{runID}, func(w *work, a *Attempt) error {
 		r, err := w.decide(env, runID, run.Start{Seq: c.Seq, Request: c.Request})
 		if err != nil {
 			return err
@@ -57,12 +55,11 @@ func (e *Engine) Heartbeat(ctx context.Context, env *tenant.Environment, runID s
 }
 
 // Continue goes on with a suspended attempt.
-func (e *Engine) Continue(ctx context.Context, env *tenant.Environment, runID string, seq int64) (r run.Run, err error) {
-	err = e.do(ctx, []string{runID}, func(w *work) (err error) {
-		r, err = w.decide(env, runID, run.Continue{Seq: seq})
+func (e *Engine) Continue(ctx context.Context, env *tenant.Environment, runID string, seq int64) (run.Run, error) {
+	return ask(ctx, e, []string{runID}, func(w *work, r *run.Run) (err error) {
+		*r, err = w.decide(env, runID, run.Continue{Seq: seq})
 		return err
 	})
-	return r, err
 }
 
 // Suspend parks a run whose process was checkpointed away.
@@ -91,11 +88,10 @@ type Completion struct {
 // same call again gets the same answer; any other late call fault.Stale.
 func (e *Engine) CompleteAttempt(ctx context.Context, env *tenant.Environment, runID string, c Call, done Completion) (r run.Run, err error) {
 	if done.Metadata.Empty() {
-		err = e.do(ctx, []string{runID}, func(w *work) (err error) {
-			r, _, err = w.complete(env, runID, c, done)
+		return ask(ctx, e, []string{runID}, func(w *work, r *run.Run) (err error) {
+			*r, _, err = w.complete(env, runID, c, done)
 			return err
 		})
-		return r, err
 	}
 	err = e.update(ctx, func(w *work) (err error) { // documents are written as they are edited
 		var fresh bool

@@ -75,29 +75,40 @@ func (e *Engine) TriggerBatch(ctx context.Context, env *tenant.Environment, n Ne
 }
 
 func (w *work) batch(env *tenant.Environment, n NewBatch) (store.Batch, bool, error) {
-	if n.OneTime.Token != "" {
+	b, found, err := w.batchOf(env, n)
+	if err != nil {
+		return b, false, err
+	}
+	if n.OneTime.Token != "" && !(found && madeBy(b, n.Request)) { // it was spent when the same call made this batch
 		if err := w.useOnce(n.OneTime, "a batch"); err != nil {
 			return store.Batch{}, false, err
 		}
 	}
-	if n.Key.Text != "" || n.Request != "" {
-		b, err := w.tx.BatchByKey(env.ID, n.Key.Text, n.Request)
-		switch {
-		case err == nil && (b.Key.Key == "" || b.Key.ExpiresAt.After(w.now)):
-			return b, true, nil
-		case err == nil:
-			if err := w.tx.ReleaseBatchKey(b.ID); err != nil {
-				return b, false, err
-			}
-		case !isNotFound(err):
-			return b, false, err
-		}
+	if found {
+		return b, true, nil
 	}
-	b := store.Batch{ID: id.New(w.now), EnvID: env.ID, RunCount: n.RunCount, Status: store.BatchPending,
+	b = store.Batch{ID: id.New(w.now), EnvID: env.ID, RunCount: n.RunCount, Status: store.BatchPending,
 		ParentID: n.ParentID, ResumeParent: n.ResumeParent, Key: n.Key.stored(w.now), KeyOptions: n.Key.Options,
 		Request: n.Request, Due: w.now.Add(w.e.opt.SealWait), CreatedAt: w.now, UpdatedAt: w.now}
 	w.soon(b.Due)
 	return b, false, w.tx.AddBatch(b)
+}
+
+// batchOf finds the batch that a key or an earlier try of the same call made. A key that
+// has expired is free again.
+func (w *work) batchOf(env *tenant.Environment, n NewBatch) (b store.Batch, found bool, err error) {
+	if n.Key.Text == "" && n.Request == "" {
+		return b, false, nil
+	}
+	switch b, err = w.tx.BatchByKey(env.ID, n.Key.Text, n.Request); {
+	case isNotFound(err):
+		return store.Batch{}, false, nil
+	case err != nil:
+		return b, false, err
+	case b.Key.Key != "" && !b.Key.ExpiresAt.After(w.now):
+		return store.Batch{}, false, w.tx.ReleaseBatchKey(b.ID)
+	}
+	return b, true, nil
 }
 
 // Item is one item of a batch. Failed is set when it could not even be decoded
@@ -192,7 +203,9 @@ func (w *work) addItem(env *tenant.Environment, b store.Batch, parent run.Run, i
 	c, ok := settings[key]
 	if !ok && item.Failed == nil {
 		var err error
-		if c, err = w.resolve(env, t); refusal(err) {
+		shared := t
+		shared.TTL = nil // what an item says for itself does not concern the others
+		if c, err = w.resolve(env, shared); refusal(err) {
 			item.Failed = untriggered(err)
 		} else if err != nil {
 			return done, err

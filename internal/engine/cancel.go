@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"sear/internal/fault"
 	"sear/internal/run"
@@ -22,9 +24,8 @@ func (e *Engine) Cancel(ctx context.Context, env *tenant.Environment, runID, rea
 }
 
 // Disconnect ends the live runs of a dev session that is gone, and returns how many there were.
-func (e *Engine) Disconnect(ctx context.Context, env *tenant.Environment, runIDs []string) (n int, err error) {
-	err = e.do(ctx, runIDs, func(w *work) error {
-		n = 0
+func (e *Engine) Disconnect(ctx context.Context, env *tenant.Environment, runIDs []string) (int, error) {
+	return ask(ctx, e, runIDs, func(w *work, n *int) error {
 		for _, id := range runIDs {
 			r, err := w.run(env, id)
 			if isNotFound(err) || err == nil && r.Exec == run.Finished {
@@ -36,11 +37,10 @@ func (e *Engine) Disconnect(ctx context.Context, env *tenant.Environment, runIDs
 			if _, err := w.decide(env, id, run.Cancel{Reason: "Dev session ended (CLI exited)", Final: true}); err != nil {
 				return err
 			}
-			n++
+			*n++
 		}
 		return nil
 	})
-	return n, err
 }
 
 // runOrders carries out what concerns more runs than one commit should: the
@@ -58,19 +58,24 @@ func (e *Engine) carryOut(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	for _, o := range orders {
-		act := e.cancelChildren
-		if o.Release {
-			act = e.release
-		}
-		if err := act(ctx, o); err != nil {
-			return err
-		}
-		if err := e.update(ctx, func(w *work) error { return w.tx.TakeOrder(o.ID) }); err != nil {
-			return err
+	var failed error
+	for _, o := range orders { // one that fails does not hold up the others
+		if err := e.carryOutOne(ctx, o); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("order for %s: %w", o.Subject, err))
 		}
 	}
-	return nil
+	return failed
+}
+
+func (e *Engine) carryOutOne(ctx context.Context, o store.Order) error {
+	act := e.cancelChildren
+	if o.Release {
+		act = e.release
+	}
+	if err := act(ctx, o); err != nil {
+		return err
+	}
+	return e.update(ctx, func(w *work) error { return w.tx.TakeOrder(o.ID) })
 }
 
 // cancelChildren cancels the direct children of a run; their own plans see to theirs.

@@ -11,8 +11,8 @@ import (
 
 // debounced folds a trigger into the delayed run that its debounce key leads to, if there is one.
 func (w *work) debounced(env *tenant.Environment, t Trigger) (string, bool, error) {
-	if runID := w.debouncedHere(env, t); runID != "" {
-		return runID, true, nil
+	if runID, ok, err := w.debouncedHere(env, t); ok || err != nil {
+		return runID, ok, err
 	}
 	runID, err := w.tx.Debounced(env.ID, t.Task, t.Debounce.Key)
 	if err != nil || runID == "" {
@@ -26,18 +26,28 @@ func (w *work) debounced(env *tenant.Environment, t Trigger) (string, bool, erro
 	if err != nil {
 		return "", false, err
 	}
-	until := w.now.Add(t.Debounce.Delay).Truncate(time.Second)
-	late := t.Debounce.MaxDelay > 0 && until.After(r.CreatedAt.Add(t.Debounce.MaxDelay))
-	if r.Exec != run.Delayed || late {
+	c, ok := fold(r, t, w.now)
+	if !ok {
 		return "", false, nil
 	}
-	if _, err := w.decide(env, runID, run.Debounce{Until: until}); err != nil {
+	if _, err := w.decide(env, runID, c); err != nil {
 		return "", false, err
 	}
 	if t.Debounce.Trailing {
 		w.write(func(tx *store.Tx) error { return replace(tx, env.ID, runID, t, w.now) })
 	}
 	return runID, true, nil
+}
+
+// fold is what a trigger does to the run that its debounce key leads to; false when that
+// run has begun, or cannot be delayed any further.
+func fold(r run.Run, t Trigger, now time.Time) (run.Debounce, bool) {
+	c := run.Debounce{Until: now.Add(t.Debounce.Delay).Truncate(time.Second)}
+	late := t.Debounce.MaxDelay > 0 && c.Until.After(r.CreatedAt.Add(t.Debounce.MaxDelay))
+	if t.Debounce.Trailing {
+		c.MaxAttempts, c.MaxDuration, c.Machine = t.MaxAttempts, t.MaxDuration, t.Machine
+	}
+	return c, r.Exec == run.Delayed && !late
 }
 
 // debounceKey is a debounce key, the run it is to lead to, and the one it led to.
@@ -79,19 +89,25 @@ func (w *work) saveDebounce() error {
 
 // debouncedHere folds a trigger into a run that this very transaction has made,
 // which no query finds yet. It changes a copy, so that a refusal can take it back.
-func (w *work) debouncedHere(env *tenant.Environment, t Trigger) string {
+func (w *work) debouncedHere(env *tenant.Environment, t Trigger) (string, bool, error) {
 	i := slices.IndexFunc(w.created, func(n store.NewRun) bool {
-		return n.Run.EnvID == env.ID && n.Run.Task == t.Task && n.Run.Exec == run.Delayed && n.Def.Extra.Debounce == t.Debounce.Key
+		if n.Run.EnvID != env.ID || n.Run.Task != t.Task || n.Def.Extra.Debounce != t.Debounce.Key {
+			return false
+		}
+		_, ok := fold(n.Run, t, w.now)
+		return ok
 	})
 	if i < 0 {
-		return ""
+		return "", false, nil
 	}
 	w.created = slices.Clone(w.created)
 	n := &w.created[i]
-	until := w.now.Add(t.Debounce.Delay).Truncate(time.Second)
-	if p, err := run.Decide(n.Run, run.Debounce{Until: until}, w.e.context(env, w.now)); err == nil {
-		n.Run = p.Run
+	c, _ := fold(n.Run, t, w.now)
+	p, err := run.Decide(n.Run, c, w.e.context(env, w.now))
+	if err != nil {
+		return "", false, err
 	}
+	n.Run = p.Run
 	if t.Debounce.Trailing {
 		n.Def.Payload = t.Payload
 		if t.Metadata.Data != "" {
@@ -101,7 +117,7 @@ func (w *work) debouncedHere(env *tenant.Environment, t Trigger) string {
 			n.Def.Tags = t.Tags
 		}
 	}
-	return n.Run.ID
+	return n.Run.ID, true, nil
 }
 
 // replace lets the latest of several debounced triggers win. What it does not say stays.
@@ -115,9 +131,7 @@ func replace(tx *store.Tx, envID, runID string, t Trigger, at time.Time) error {
 		}
 	}
 	if len(t.Tags) > 0 {
-		if err := tx.SetTags(envID, runID, t.Tags, at); err != nil {
-			return err
-		}
+		return tx.SetTags(envID, runID, t.Tags, at)
 	}
-	return tx.SetLimits(runID, t.MaxAttempts, t.MaxDuration, t.Machine)
+	return nil
 }

@@ -24,7 +24,8 @@ type Delivery struct {
 
 // Limits of one look at the queue.
 const (
-	maxHeads  = 256 // lanes
+	maxHeads  = 256 // lanes of one page
+	maxPages  = 8   // pages of which no lane may have a slot; the next look goes on behind them
 	maxRounds = 4   // times slots are dealt again because a lane held fewer runs than it was dealt
 )
 
@@ -32,8 +33,13 @@ const (
 // version go to its current worker; in a development environment to the worker with
 // the given id, which is whose process asks, unless it is "" or unknown.
 func (e *Engine) Dequeue(ctx context.Context, env *tenant.Environment, workerID string, n int) ([]Delivery, error) {
+	done, err := e.turn(ctx, env.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	var out []Delivery
-	err := e.update(ctx, func(w *work) error {
+	err = e.update(ctx, func(w *work) error {
 		out = nil
 		if held, err := e.held(w.tx); held || err != nil {
 			return err
@@ -92,6 +98,11 @@ func (e *Engine) consumer(tx *store.Tx, env *tenant.Environment, workerID string
 
 // resume gives slots back to the runs of an environment that wait for one.
 func (e *Engine) resume(ctx context.Context, envID string) error {
+	done, err := e.turn(ctx, envID)
+	if err != nil {
+		return err
+	}
+	defer done()
 	return e.update(ctx, func(w *work) error {
 		env, err := e.env(w.tx, envID)
 		if err != nil {
@@ -143,14 +154,19 @@ type dealer struct {
 
 // deal takes up to n runs out of a line, in rounds, and says whether some were left standing.
 func (d *dealer) deal(line store.Line, n int, take func(c store.Claimed) error) (left bool, err error) {
-	for round := 0; round < maxRounds; round++ {
-		loads, err := d.loads(line)
-		if err != nil || len(loads) == 0 {
+	for round, page := 0, 0; round < maxRounds && page < maxPages; {
+		loads, all, err := d.loads(line)
+		if err != nil {
 			return false, err
 		}
+		left = left || len(loads) > 0
 		grants := queue.Pick(loads, min(n, d.free), d.w.now, rand.Float64)
 		if len(grants) == 0 {
-			return true, nil
+			if all || min(n, d.free) <= 0 {
+				return left, nil
+			}
+			page++ // none of these lanes may have a slot, but others may
+			continue
 		}
 		taken := 0
 		for _, g := range grants {
@@ -164,6 +180,7 @@ func (d *dealer) deal(line store.Line, n int, take func(c store.Claimed) error) 
 		if n <= 0 || taken == 0 {
 			return true, nil
 		}
+		round++
 	}
 	return true, nil
 }
@@ -201,15 +218,17 @@ func (d *dealer) taken(lane string) (n int) {
 	return n
 }
 
-// loads reads the lanes of a line whose first run may go now.
-func (d *dealer) loads(line store.Line) ([]queue.Load, error) {
+// loads reads a page of the lanes of a line whose first run may go now, and says whether
+// the page holds all lanes there are.
+func (d *dealer) loads(line store.Line) (loads []queue.Load, all bool, err error) {
 	heads, err := d.heads(line)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
+	all = len(heads) < maxHeads
 	heads = slices.DeleteFunc(heads, func(h store.Head) bool { return h.Score > d.w.now.UnixMilli() })
 	if len(heads) == 0 {
-		return nil, nil
+		return nil, all, nil
 	}
 	names := make([]string, len(heads))
 	for i, h := range heads {
@@ -217,9 +236,9 @@ func (d *dealer) loads(line store.Line) ([]queue.Load, error) {
 	}
 	settings, err := d.w.tx.QueueSettings(d.env.ID, names)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	loads := make([]queue.Load, len(heads))
+	loads = make([]queue.Load, len(heads))
 	for i, h := range heads {
 		s := settings[names[i]]
 		limit := d.limit
@@ -231,14 +250,15 @@ func (d *dealer) loads(line store.Line) ([]queue.Load, error) {
 		}
 		loads[i] = queue.Load{Lane: h.Lane, Oldest: time.UnixMilli(h.Score), Running: d.running[h.Lane], Limit: limit}
 	}
-	return loads, nil
+	return loads, all, nil
 }
 
-// heads reads up to maxHeads lanes, beginning after those of the last look so that
-// each lane is seen however many there are.
+// heads reads up to maxHeads lanes, beginning after those of the last look at the line
+// so that each lane is seen however many there are.
 func (d *dealer) heads(line store.Line) ([]store.Head, error) {
+	place := place{d.env.ID, line}
 	d.e.mu.Lock()
-	after := d.e.cursor[d.env.ID]
+	after := d.e.cursor[place]
 	d.e.mu.Unlock()
 	heads, err := d.w.tx.Heads(d.env.ID, line, after, maxHeads)
 	if err != nil {
@@ -257,9 +277,15 @@ func (d *dealer) heads(line store.Line) ([]store.Head, error) {
 		after = heads[len(heads)-1].Lane
 	}
 	d.e.mu.Lock()
-	d.e.cursor[d.env.ID] = after
+	d.e.cursor[place] = after
 	d.e.mu.Unlock()
 	return heads, nil
+}
+
+// place is a line of an environment.
+type place struct {
+	env  string
+	line store.Line
 }
 
 func (d *dealer) resume(c store.Claimed) error {

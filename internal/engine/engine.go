@@ -57,7 +57,9 @@ type Engine struct {
 	envs    map[string]*tenant.Environment
 	queues  map[string]string    // ids by environment and name; a queue keeps its id
 	seen    map[string]time.Time // when a worker of an environment was last written down as present
-	cursor  map[string]string    // lane after which the next dequeue of an environment begins
+	cursor  map[place]string     // lane after which the next look at a line begins
+
+	dealing turns
 }
 
 // New makes an engine over a store. It does nothing before Run.
@@ -90,7 +92,7 @@ func New(st *store.Store, o Options) *Engine {
 		envs:    map[string]*tenant.Environment{},
 		queues:  map[string]string{},
 		seen:    map[string]time.Time{},
-		cursor:  map[string]string{},
+		cursor:  map[place]string{},
 	}
 }
 

@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"context"
-	"encoding/json"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -112,7 +111,7 @@ func manifest(tasks ...string) deploy.Manifest {
 	m := deploy.Manifest{PackageVersion: "4.8.3", ContentHash: id.Random(id.Lower, 12)}
 	for _, name := range tasks {
 		m.Tasks = append(m.Tasks, deploy.Task{ID: name, FilePath: "src/" + name + ".ts",
-			Retry: json.RawMessage(`{"maxAttempts":3,"minTimeoutInMs":500,"randomize":false}`)})
+			Retry: &run.Policy{MaxAttempts: new(3), MinTimeout: new(500.0), Randomize: new(false)}})
 	}
 	return m
 }

@@ -12,6 +12,9 @@ import (
 // Wake has the timers look at once at what is due.
 func (e *Engine) Wake() { e.timer.set(time.Now()) }
 
+// HandleDue carries out what is due and says when to look again.
+func (e *Engine) HandleDue(ctx context.Context) (time.Duration, error) { return e.handleDue(ctx) }
+
 // OccurRefused handles what is due as if each trigger was refused.
 func (e *Engine) OccurRefused(ctx context.Context, refusal error) error {
 	return e.update(ctx, func(w *work) error {

@@ -40,6 +40,21 @@ func (e *Engine) do(ctx context.Context, runs []string, fn func(w *work) error) 
 	}
 }
 
+// ask is do for a command that answers. The answer belongs to the command until it is
+// done: a caller who goes away early leaves it behind.
+func ask[T any](ctx context.Context, e *Engine, runs []string, fn func(w *work, out *T) error) (T, error) {
+	var none T
+	out := new(T)
+	err := e.do(ctx, runs, func(w *work) error {
+		*out = none
+		return fn(w, out)
+	})
+	if err != nil {
+		return none, err
+	}
+	return *out, nil
+}
+
 // gather takes all commands that wait and commits them together: the batch is
 // whatever came in while the last one was being committed.
 func (e *Engine) gather(ctx context.Context) error {

@@ -314,3 +314,34 @@ func TestQueueSize(t *testing.T) {
 		}
 	})
 }
+
+// TestManyLanes: more keys than one look reads, none of which may go, hide no other lane.
+func TestManyLanes(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, r *rig) {
+		const keys = 600
+		b, _, err := r.CreateBatch(r.ctx, r.env, engine.NewBatch{RunCount: keys})
+		r.ok(err)
+		items := make([]engine.Item, keys)
+		for i := range items {
+			items[i] = engine.Item{Index: i, Trigger: engine.Trigger{Task: "child", ConcurrencyKey: fmt.Sprint("k", i)}}
+		}
+		must(r.AddItems(r.ctx, r.env, b.ID, items))(t)
+		r.ok(r.PauseQueue(r.ctx, r.env, store.QueueRef{Name: "task/child"}, true))
+		last := r.trigger(engine.Trigger{Task: "hello"})
+		if got := r.dequeued(1); len(got) != 1 || got[0] != last {
+			t.Errorf("dequeued %v", got)
+		}
+		r.ok(r.PauseQueue(r.ctx, r.env, store.QueueRef{Name: "task/child"}, false))
+		taken := map[string]bool{}
+		for round := 0; round < keys && len(taken) < keys; round++ {
+			for _, runID := range r.dequeued(20) {
+				taken[runID] = true
+				r.ok(r.Cancel(r.ctx, r.env, runID, "", true))
+			}
+		}
+		if len(taken) != keys {
+			t.Errorf("%d of %d runs were handed out", len(taken), keys)
+		}
+	})
+}

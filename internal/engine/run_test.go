@@ -369,6 +369,12 @@ func TestDebounce(t *testing.T) {
 		if call("3", leading) == l {
 			t.Error("joined a run that has started")
 		}
+		trailing.Key = "limits"
+		first := r.trigger(engine.Trigger{Task: "hello", DelayUntil: time.Now().Add(trailing.Delay), Debounce: &trailing, Machine: "small-1x", MaxAttempts: 2, MaxDuration: 200})
+		r.trigger(engine.Trigger{Task: "hello", DelayUntil: time.Now().Add(trailing.Delay), Debounce: &trailing, Machine: "large-1x", MaxAttempts: 7})
+		if got := r.get(first); got.Machine != "large-1x" || got.MaxAttempts != 7 || got.MaxDuration != 200 {
+			t.Errorf("the latest does not win: %s, %d attempts, %d s", got.Machine, got.MaxAttempts, got.MaxDuration)
+		}
 		capped := engine.Debounce{Key: "m", Delay: 10 * time.Second, MaxDelay: 15 * time.Second}
 		m := call("1", capped)
 		time.Sleep(6 * time.Second)

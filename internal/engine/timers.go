@@ -2,7 +2,7 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -47,17 +47,27 @@ func (e *Engine) runTimers(ctx context.Context) error {
 	}
 }
 
-// handleDue carries out what is due and says how long there is until more is.
+// dueElsewhere is how long the timers wait for another node that holds what is due.
+const dueElsewhere = 50 * time.Millisecond
+
+// handleDue carries out what is due and says how long there is until more is. A kind of
+// deadline that fails does not hold up the others.
 func (e *Engine) handleDue(ctx context.Context) (time.Duration, error) {
 	for {
 		e.timer.take()
+		begin := time.Now()
 		var handled int
+		var failed error
 		for _, fn := range []func(*work) (int, error){e.dueRuns, e.dueWaitpoints, e.dueBatches, e.dueDeployments, e.dueSchedules} {
 			var n int
 			if err := e.update(ctx, func(w *work) (err error) { n, err = fn(w); return err }); err != nil {
-				return time.Second, err
+				failed = errors.Join(failed, err)
+				continue
 			}
 			handled += n
+		}
+		if failed != nil {
+			return time.Second, failed
 		}
 		if handled > 0 {
 			continue
@@ -69,8 +79,11 @@ func (e *Engine) handleDue(ctx context.Context) (time.Duration, error) {
 		if next.IsZero() {
 			return e.patience(), nil
 		}
-		if left := time.Until(next); left > 0 {
+		switch left := time.Until(next); {
+		case left > 0:
 			return left, nil
+		case !next.After(begin):
+			return dueElsewhere, nil
 		}
 	}
 }
@@ -131,14 +144,10 @@ func (e *Engine) policy(tx *store.Tx, r run.Run) (*run.Policy, error) {
 		return nil, err
 	}
 	task := worker.Manifest.Task(r.Task)
-	if task == nil || len(task.Retry) == 0 {
+	if task == nil {
 		return nil, nil
 	}
-	var p run.Policy
-	if err := json.Unmarshal(task.Retry, &p); err != nil {
-		return nil, fmt.Errorf("retry settings of task %s: %w", r.Task, err)
-	}
-	return &p, nil
+	return task.Retry, nil
 }
 
 func (e *Engine) dueWaitpoints(w *work) (int, error) {

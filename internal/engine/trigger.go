@@ -63,13 +63,15 @@ func (e *Engine) Trigger(ctx context.Context, env *tenant.Environment, t Trigger
 		locks = []string{t.ParentID}
 	}
 	if t.OneTime.Token == "" {
-		err = e.do(ctx, locks, func(w *work) (err error) {
-			out, err = w.trigger(env, t)
+		return ask(ctx, e, locks, func(w *work, out *Triggered) (err error) {
+			*out, err = w.trigger(env, t)
 			return err
 		})
-		return out, err
 	}
 	err = e.update(ctx, func(w *work) (err error) {
+		if out.ID, err = w.repeated(env, t); err != nil || out.ID != "" {
+			return err // the token was spent by this very call
+		}
 		if err := w.useOnce(t.OneTime, t.Task); err != nil {
 			return err
 		}
@@ -77,6 +79,14 @@ func (e *Engine) Trigger(ctx context.Context, env *tenant.Environment, t Trigger
 		return err
 	})
 	return out, err
+}
+
+// repeated is the run that an earlier try of the same call made, "" when there was none.
+func (w *work) repeated(env *tenant.Environment, t Trigger) (runID string, err error) {
+	if t.Request == "" {
+		return "", nil
+	}
+	return w.tx.RunByRequest(env.ID, t.Task, t.Request)
 }
 
 // OneTime is a token that permits one trigger. Its use is remembered until it expires.
@@ -97,13 +107,8 @@ func (w *work) useOnce(o OneTime, task string) error {
 // trigger follows upstream's order of checks: repeated call, parent, idempotency
 // key, debounce key, version, queue.
 func (w *work) trigger(env *tenant.Environment, t Trigger) (Triggered, error) {
-	if t.Request != "" {
-		switch runID, err := w.tx.RunByRequest(env.ID, t.Task, t.Request); {
-		case err != nil:
-			return Triggered{}, err
-		case runID != "":
-			return Triggered{ID: runID}, nil
-		}
+	if runID, err := w.repeated(env, t); err != nil || runID != "" {
+		return Triggered{ID: runID}, err
 	}
 	parent, err := w.parent(env, t)
 	if err != nil {

@@ -286,7 +286,7 @@ func TestDebouncedItems(t *testing.T) {
 		var items []engine.Item
 		for i := range 3 {
 			items = append(items, engine.Item{Index: i, Trigger: engine.Trigger{Task: "hello", DelayUntil: time.Now().Add(time.Hour),
-				Payload: run.Packet{Data: fmt.Sprint(i), Type: run.TypeJSON}, Extra: run.Extra{Debounce: "k"},
+				MaxAttempts: i + 1, Payload: run.Packet{Data: fmt.Sprint(i), Type: run.TypeJSON}, Extra: run.Extra{Debounce: "k"},
 				Debounce: &engine.Debounce{Key: "k", Delay: time.Hour, Trailing: true}}})
 		}
 		must(r.AddItems(r.ctx, r.env, b.ID, items))(t)
@@ -298,8 +298,29 @@ func TestDebouncedItems(t *testing.T) {
 			}
 			return err
 		}))
-		if len(list) != 3 || list[1].RunID != list[0].RunID || list[2].RunID != list[0].RunID || d.Payload.Data != "2" {
-			t.Errorf("items %+v, payload %s", list, d.Payload.Data)
+		if len(list) != 3 || list[1].RunID != list[0].RunID || list[2].RunID != list[0].RunID || d.Payload.Data != "2" || d.MaxAttempts != 3 {
+			t.Errorf("items %+v, payload %s, %d attempts", list, d.Payload.Data, d.MaxAttempts)
+		}
+	})
+}
+
+// TestItemsOfTheirOwn: what an item says for itself does not concern the next one.
+func TestItemsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, r *rig) {
+		b, _, err := r.CreateBatch(r.ctx, r.env, engine.NewBatch{RunCount: 2})
+		r.ok(err)
+		must(r.AddItems(r.ctx, r.env, b.ID, []engine.Item{
+			{Index: 0, Trigger: engine.Trigger{Task: "hello", TTL: new(time.Minute), Machine: "large-1x", ConcurrencyKey: "k", MaxAttempts: 5}},
+			{Index: 1, Trigger: engine.Trigger{Task: "hello"}},
+		}))(t)
+		var list []store.BatchItem
+		r.ok(r.st.View(r.ctx, func(tx *store.Tx) (err error) { list, err = tx.BatchItems(b.ID); return err }))
+		if got := r.get(list[0].RunID); got.TTL != time.Minute {
+			t.Errorf("the first lives for %v", got.TTL)
+		}
+		if got := r.get(list[1].RunID); got.TTL != 0 || got.Machine != "" || got.Lane.Key != "" || got.MaxAttempts != 0 {
+			t.Errorf("the second has something of the first: %+v", got)
 		}
 	})
 }

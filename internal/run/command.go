@@ -23,8 +23,14 @@ type Enqueue struct{ WorkerID, Version string }
 // Reschedule gives a delayed run another time.
 type Reschedule struct{ Until time.Time }
 
-// Debounce pushes a delayed run further into the future, never nearer.
-type Debounce struct{ Until time.Time }
+// Debounce pushes a delayed run further into the future, never nearer. The other fields
+// are what the latest trigger says of the attempts; zero leaves a value alone.
+type Debounce struct {
+	Until       time.Time
+	MaxAttempts int
+	MaxDuration int // seconds
+	Machine     string
+}
 
 // Dequeue hands a queued run to a worker. Its fields come from the worker's
 // manifest and fill only what the run does not say itself.

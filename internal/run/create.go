@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"time"
 
 	"sear/internal/fault"
@@ -137,6 +138,9 @@ func decideDebounce(r Run, c Debounce, x Ctx) (Plan, error) {
 		r.delay(c.Until)
 		r.UpdatedAt = x.Now
 	}
+	r.MaxAttempts = cmp.Or(c.MaxAttempts, r.MaxAttempts)
+	r.MaxDuration = cmp.Or(c.MaxDuration, r.MaxDuration)
+	r.Machine = cmp.Or(c.Machine, r.Machine)
 	return keep(r), nil
 }
 

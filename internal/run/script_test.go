@@ -149,7 +149,8 @@ func (s *script) command(name string, args map[string]string) run.Command {
 	case "reschedule":
 		return run.Reschedule{Until: s.ctx.Now.Add(duration(args["in"]))}
 	case "debounce":
-		return run.Debounce{Until: s.ctx.Now.Add(duration(args["in"]))}
+		return run.Debounce{Until: s.ctx.Now.Add(duration(args["in"])), Machine: args["machine"],
+			MaxAttempts: number(args["attempts"]), MaxDuration: number(args["max-duration"])}
 	case "dequeue":
 		return run.Dequeue{WorkerID: "w1", Version: "20261124.1", Missing: args["missing"], Machine: args["machine"],
 			MaxAttempts: number(args["attempts"]), MaxDuration: number(args["max-duration"])}

@@ -20,8 +20,8 @@ import (
 // unavailable gives an error that says that Postgres is away a face which asks the
 // caller to come again; others stay as they are. Whether a commit that ended so took
 // place is not known: whoever repeats the call must do it so that it counts once.
-func unavailable(err error) error {
-	if err == nil || !isAway(err) {
+func unavailable(ctx context.Context, err error) error {
+	if err == nil || !isAway(ctx, err) {
 		return err
 	}
 	return fault.Wrap(fault.Unavailable, err, "The database does not answer, try again")
@@ -29,9 +29,9 @@ func unavailable(err error) error {
 
 // isAway reports whether an error is due to the connection to Postgres, or to Postgres
 // starting or stopping, and not to what it was asked.
-func isAway(err error) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return false // the caller's own
+func isAway(ctx context.Context, err error) bool {
+	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
+		return false // the caller's own doing; a deadline may also be the one of connect_timeout
 	}
 	switch code := pgCode(err); {
 	case code == "":

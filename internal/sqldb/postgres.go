@@ -50,7 +50,7 @@ func openPostgres(ctx context.Context, url string, o Options) (*postgres, error)
 		if p, err = connectPostgres(ctx, url, o); err == nil {
 			break
 		}
-		if !isAway(err) || time.Since(begin) > openPatience {
+		if !isAway(ctx, err) || time.Since(begin) > openPatience {
 			return nil, err
 		}
 		o.Log.Warn("the database does not answer, trying again", "error", err)
@@ -123,7 +123,7 @@ func (p *postgres) update(ctx context.Context, fn func(*Tx) error) (*Tx, error) 
 	for attempt := 1; ; attempt++ {
 		tx, err := p.transact(ctx, readWrite, fn)
 		if err == nil || attempt == maxAttempts || !isRetryable(err) {
-			return tx, unavailable(err)
+			return tx, unavailable(ctx, err)
 		}
 		p.log.Debug("transaction runs again", "attempt", attempt, "error", err)
 		if !pause(ctx, jitter(time.Millisecond<<min(attempt, 6))) {
@@ -144,7 +144,7 @@ func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
 func (p *postgres) view(ctx context.Context, fn func(*Tx) error) error {
 	_, err := p.transact(ctx, snapshot, fn)
-	return unavailable(err)
+	return unavailable(ctx, err)
 }
 
 // transact runs fn once. Statements end with ctx; the transaction itself does

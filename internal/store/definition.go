@@ -193,14 +193,6 @@ func (tx *Tx) SetPayload(runID string, p run.Packet) error {
 	return tx.referTo(envID, runID, p)
 }
 
-// SetLimits replaces what a trailing debounce may replace besides the payload; nil and "" leave a value alone.
-func (tx *Tx) SetLimits(runID string, maxAttempts, maxDuration int, machine string) error {
-	_, err := tx.Exec(`UPDATE run SET max_attempts = CASE WHEN $1 > 0 THEN $1 ELSE max_attempts END,
-		max_duration = CASE WHEN $2 > 0 THEN $2 ELSE max_duration END, machine = COALESCE($3, machine) WHERE id = $4`,
-		maxAttempts, maxDuration, orNull(machine), runID)
-	return err
-}
-
 // Debounced is the run that a debounce key of a task leads to, "" when none.
 func (tx *Tx) Debounced(envID, task, key string) (string, error) {
 	var runID string

@@ -208,7 +208,7 @@ func (tx *Tx) OrderRelease(envID string) error { return tx.AddWakes(wakeRelease,
 
 // Orders are the orders nobody has carried out yet.
 func (tx *Tx) Orders() ([]Order, error) {
-	rows, err := tx.Query(`SELECT id, kind = 'release', run_id, note FROM wake WHERE kind <> 'unblock'`)
+	rows, err := tx.Query(`SELECT id, kind = 'release', run_id, note FROM wake WHERE kind <> 'unblock' ORDER BY id LIMIT 1000`)
 	if err != nil {
 		return nil, err
 	}

@@ -18,10 +18,12 @@ const (
 	lifetime = 8 * time.Second
 )
 
-// How often an attempt that executes beats, and one that waits looks for news.
+// How often an attempt that executes beats, and one that waits looks for news: first soon,
+// then less and less often, for hundreds that wait must not keep the server busy.
 const (
-	beatEvery = time.Second
-	lookEvery = 100 * time.Millisecond
+	beatEvery   = time.Second
+	lookEvery   = 100 * time.Millisecond
+	lookAtLeast = 2 * time.Second
 )
 
 // worker executes runs over HTTP as the CLI does, until it dies with all it holds.
@@ -270,7 +272,7 @@ func (a *attempt) wait(path string, body any) []waitpoint {
 // resume returns what the run was blocked by once the server lets it go on.
 func (a *attempt) resume() []waitpoint {
 	a.idle()
-	for pause(a.ctx, lookEvery) == nil {
+	for wait := lookEvery; pause(a.ctx, wait) == nil; wait = min(2*wait, lookAtLeast) {
 		var s struct {
 			Execution struct {
 				Snapshot struct {
