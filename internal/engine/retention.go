@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"sear/internal/store"
@@ -129,22 +130,32 @@ func (e *Engine) sweepRuns(ctx context.Context, cutoff, at time.Time, deleted *i
 	}
 }
 
-// sweepPackets deletes packets to which no run refers for long. One whose deletion fails
-// stays behind, which costs its place and nothing else.
+// sweepPackets deletes packets to which nobody has referred for long. One whose deletion
+// fails is tried again at the next sweep.
 func (e *Engine) sweepPackets(ctx context.Context, at time.Time) error {
+	var after store.Packet
 	for {
 		var dead []store.Packet
 		err := e.asOnly(ctx, retentionLease, func(tx *store.Tx) (err error) {
-			dead, err = tx.DeadPackets(at.Add(-packetGrace), sweepBatch)
+			dead, err = tx.DeadPackets(at.Add(-packetGrace), after, sweepBatch)
 			return err
 		})
 		if err != nil || len(dead) == 0 {
 			return err
 		}
-		for _, p := range dead {
-			if err := e.opt.Packets.Delete(ctx, p.EnvID, p.Path); err != nil {
-				e.log.Warn("a packet of a deleted run stays behind", "env", p.EnvID, "path", p.Path, "error", err)
+		after = dead[len(dead)-1]
+		dead = slices.DeleteFunc(dead, func(p store.Packet) bool {
+			err := e.opt.Packets.Delete(ctx, p.EnvID, p.Path)
+			if err != nil {
+				e.log.Warn("a packet that nobody refers to stays for now", "env", p.EnvID, "path", p.Path, "error", err)
 			}
+			return err != nil
+		})
+		if err := e.asOnly(ctx, retentionLease, func(tx *store.Tx) error { return tx.ForgetPackets(dead) }); err != nil {
+			return err
+		}
+		if !breathe(ctx) {
+			return ctx.Err()
 		}
 	}
 }

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -17,14 +18,20 @@ import (
 const day = 24 * time.Hour
 
 // packets notes what is deleted of the packet store.
+// packets is a packet store that is away when it is first asked to delete something.
 type packets struct {
-	mu   sync.Mutex
-	gone []string
+	mu    sync.Mutex
+	asked bool
+	gone  []string
 }
 
 func (p *packets) Delete(_ context.Context, _, path string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.asked {
+		p.asked = true
+		return errors.New("away")
+	}
 	p.gone = append(p.gone, path)
 	return nil
 }
@@ -53,7 +60,7 @@ func TestRetention(t *testing.T) {
 		r.end(r.begin().ID, engine.Completion{Err: boom}) // counts among errors
 		token, _, err := r.CreateToken(r.ctx, r.env, time.Time{}, engine.Key{}, nil)
 		r.ok(err)
-		r.ok(r.CompleteToken(r.ctx, r.env, token.ID, run.Packet{}))
+		r.ok(r.CompleteToken(r.ctx, r.env, token.ID, stored("token")))
 		done, _, _, err := r.TriggerBatch(r.ctx, r.env, engine.NewBatch{RunCount: 1}, []engine.Item{{Trigger: engine.Trigger{Task: "hello"}}})
 		r.ok(err)
 		old = append(old, r.begin().ID)
@@ -100,17 +107,23 @@ func TestRetention(t *testing.T) {
 				t.Errorf("%s was deleted", id)
 			}
 		}
-		if !slices.Equal(gone.gone, []string{"mine"}) {
+		if slices.Sort(gone.gone); !slices.Equal(gone.gone, []string{"mine", "token"}) {
 			t.Errorf("deleted packets: %v", gone.gone)
 		}
 		r.ok(r.st.View(r.ctx, func(tx *store.Tx) error {
 			if _, err := tx.Batch(r.env.ID, done.ID); err == nil {
 				t.Error("a batch without runs is still there")
 			}
-			for _, table := range []string{"snapshot", "packet", "edge", "run_tag", "error_run", "packet_ref", "debounce"} {
+			for _, table := range []string{"snapshot", "packet", "edge", "run_tag", "error_run", "debounce"} {
 				var n int
 				if err := tx.QueryRow(`SELECT count(*) FROM ` + table + ` WHERE run_id NOT IN (SELECT id FROM run)`).Scan(&n); err != nil || n > 0 {
 					t.Errorf("%d rows of %s are left, %v", n, table, err)
+				}
+			}
+			for _, query := range []string{`packet_gone`, `error_group`, `packet_ref WHERE owner_id NOT IN (SELECT id FROM run)`} {
+				var n int
+				if err := tx.QueryRow(`SELECT count(*) FROM ` + query).Scan(&n); err != nil || n > 0 {
+					t.Errorf("%d rows of %s are left, %v", n, query, err)
 				}
 			}
 			return nil

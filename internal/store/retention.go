@@ -72,9 +72,9 @@ func (tx *Tx) DeleteRuns(ids []string, cutoff, now time.Time) (int, error) {
 // Packet is the place of a packet in the packet store.
 type Packet struct{ EnvID, Path string }
 
-// dropPackets forgets that runs refer to packets, and notes those to which nobody does.
-func (tx *Tx) dropPackets(runIDs []string, now time.Time) error {
-	rows, err := tx.Query(`DELETE FROM packet_ref WHERE run_id {{in $1}} RETURNING env_id, path`, sqldb.List(runIDs))
+// dropPackets forgets that runs or tokens refer to packets, and notes those to which nobody does.
+func (tx *Tx) dropPackets(owners []string, now time.Time) error {
+	rows, err := tx.Query(`DELETE FROM packet_ref WHERE owner_id {{in $1}} RETURNING env_id, path`, sqldb.List(owners))
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func scanPackets(rows *sqldb.Rows) (list []Packet, err error) {
 	return list, rows.Err()
 }
 
-// NamedPackets are the packets to which runs refer.
+// NamedPackets are the packets to which runs or tokens refer.
 func (tx *Tx) NamedPackets() ([]Packet, error) {
 	rows, err := tx.Query(`SELECT DISTINCT env_id, path FROM packet_ref`)
 	if err != nil {
@@ -113,37 +113,37 @@ func (tx *Tx) NamedPackets() ([]Packet, error) {
 	return scanPackets(rows)
 }
 
-// DeadPackets forgets up to n packets to which no run refers since an instant, and returns
-// them: they may be deleted once this is committed. Between the two moments whoever was
-// about to refer to one has done so, and it is left alone.
-func (tx *Tx) DeadPackets(since time.Time, n int) ([]Packet, error) {
-	rows, err := tx.Query(`DELETE FROM packet_gone WHERE (env_id, path) IN (SELECT env_id, path FROM packet_gone WHERE gone_at < $1 LIMIT $2)
-		RETURNING env_id, path, EXISTS (SELECT 1 FROM packet_ref WHERE packet_ref.env_id = packet_gone.env_id AND packet_ref.path = packet_gone.path)`,
-		since.UnixMicro(), n)
+// DeadPackets are up to n packets, after the given one, to which nobody has referred since
+// an instant. They may be deleted, and then forgotten by ForgetPackets.
+func (tx *Tx) DeadPackets(since time.Time, after Packet, n int) ([]Packet, error) {
+	rows, err := tx.Query(`SELECT env_id, path FROM packet_gone WHERE gone_at < $1 AND (env_id, path) > ($2, $3)
+		AND NOT EXISTS (SELECT 1 FROM packet_ref WHERE packet_ref.env_id = packet_gone.env_id AND packet_ref.path = packet_gone.path)
+		ORDER BY env_id, path LIMIT $4`, since.UnixMicro(), after.EnvID, after.Path, n)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	var list []Packet
-	for rows.Next() {
-		var p Packet
-		var used bool
-		if err := rows.Scan(&p.EnvID, &p.Path, &used); err != nil {
-			return nil, err
-		}
-		if !used {
-			list = append(list, p)
-		}
-	}
-	return list, rows.Err()
+	return scanPackets(rows)
 }
 
-// referTo notes that a run refers to a packet in the packet store, if it does.
-func (tx *Tx) referTo(envID, runID string, p run.Packet) error {
+// ForgetPackets removes the notes about packets that have been deleted.
+func (tx *Tx) ForgetPackets(list []Packet) error {
+	for _, p := range list {
+		if _, err := tx.Exec(`DELETE FROM packet_gone WHERE env_id = $1 AND path = $2`, p.EnvID, p.Path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// referTo notes that a run or a token refers to a packet in the packet store, if it does.
+func (tx *Tx) referTo(envID, owner string, p run.Packet) error {
 	if p.Type != run.TypeStore || p.Data == "" {
 		return nil
 	}
-	_, err := tx.Exec(`INSERT INTO packet_ref (env_id, path, run_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, envID, p.Data, runID)
+	if _, err := tx.Exec(`INSERT INTO packet_ref (env_id, path, owner_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, envID, p.Data, owner); err != nil {
+		return err
+	}
+	_, err := tx.Exec(`DELETE FROM packet_gone WHERE env_id = $1 AND path = $2`, envID, p.Data)
 	return err
 }
 
@@ -161,7 +161,8 @@ var leftovers = []struct{ query, items string }{
 }
 
 // DeleteLeftovers deletes up to n each of the batches without runs, completed waitpoints
-// that nobody waits for and bulk actions that ended before cutoff, and says how many.
+// that nobody waits for, bulk actions that ended before cutoff, and errors of which no run
+// is left and nobody said to ignore them. It says how many.
 func (tx *Tx) DeleteLeftovers(cutoff, now time.Time, n int) (all int, err error) {
 	for _, l := range leftovers {
 		ids, err := tx.texts(l.query+` RETURNING id`, cutoff.UnixMicro(), now.UnixMicro(), id.From(cutoff), n)
@@ -169,12 +170,20 @@ func (tx *Tx) DeleteLeftovers(cutoff, now time.Time, n int) (all int, err error)
 			return all, err
 		}
 		all += len(ids)
-		if l.items == "" || len(ids) == 0 {
+		if len(ids) == 0 {
+			continue
+		}
+		if err := tx.dropPackets(ids, now); err != nil {
+			return all, err
+		}
+		if l.items == "" {
 			continue
 		}
 		if _, err := tx.Exec(`DELETE FROM `+l.items+` {{in $1}}`, sqldb.List(ids)); err != nil {
 			return all, err
 		}
 	}
-	return all, nil
+	errors, err := tx.Exec(`DELETE FROM error_group WHERE id IN (SELECT id FROM error_group WHERE last_seen < $1 AND status <> 'ignored'
+		AND NOT EXISTS (SELECT 1 FROM error_run WHERE error_run.error_id = error_group.id) LIMIT $2)`, cutoff.UnixMicro(), n)
+	return all + int(errors), err
 }

@@ -115,9 +115,16 @@ func (tx *Tx) ReleaseWaitpointKey(id string) error {
 
 // CompleteWaitpoint completes a pending waitpoint; done is false when it was complete already and nothing changed.
 func (tx *Tx) CompleteWaitpoint(id string, out run.Packet, isError bool, now time.Time) (done bool, err error) {
-	n, err := tx.Exec(`UPDATE waitpoint SET done = 1, output = $1, output_type = $2, is_error = $3, completed_at = $4 WHERE id = $5 AND done = 0`,
-		opaque(out.Data), orNull(out.Type), flag(isError), now.UnixMicro(), id)
-	return n == 1, err
+	var envID string
+	err = tx.QueryRow(`UPDATE waitpoint SET done = 1, output = $1, output_type = $2, is_error = $3, completed_at = $4 WHERE id = $5 AND done = 0 RETURNING env_id`,
+		opaque(out.Data), orNull(out.Type), flag(isError), now.UnixMicro(), id).Scan(&envID)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, tx.referTo(envID, id, out)
 }
 
 // DueWaitpoints reads up to n pending waitpoints whose time has come, for update.

@@ -81,26 +81,14 @@ func (tx *Tx) AddDeploymentWorker(d deploy.Deployment, m deploy.Manifest, now ti
 
 // insertWorker stores a worker and gives it its manifest. The environment must be locked.
 func (tx *Tx) insertWorker(w *deploy.Worker, deploymentID string, m deploy.Manifest) error {
-	files := m.SourceFiles
-	m.SourceFiles = nil
+	m.SourceFiles = nil // nothing needs them
 	w.Manifest = m
 	manifest, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(`INSERT INTO worker (id, env_id, number, version, content_hash, manifest, created_at, deployment_id)
+	_, err = tx.Exec(`INSERT INTO worker (id, env_id, number, version, content_hash, manifest, created_at, deployment_id)
 		VALUES ($1, $2, (SELECT COALESCE(max(number), 0) + 1 FROM worker WHERE env_id = $2), $3, $4, $5, $6, $7)`,
-		w.ID, w.EnvID, w.Version, m.ContentHash, string(manifest), w.CreatedAt.UnixMicro(), orNull(deploymentID)); err != nil {
-		return err
-	}
-	return tx.addFiles(w.ID, files)
-}
-
-func (tx *Tx) addFiles(workerID string, files []deploy.SourceFile) error {
-	args := make([]any, 0, 4*len(files))
-	for _, f := range files {
-		args = append(args, workerID, f.FilePath, f.ContentHash, f.Contents)
-	}
-	_, err := tx.InsertRows(`INSERT INTO worker_file (worker_id, path, hash, contents) VALUES {{values}} ON CONFLICT DO NOTHING`, 4, args)
+		w.ID, w.EnvID, w.Version, m.ContentHash, string(manifest), w.CreatedAt.UnixMicro(), orNull(deploymentID))
 	return err
 }
