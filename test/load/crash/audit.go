@@ -15,6 +15,7 @@ import (
 // verdict is what the comparison of the ledger with the store found, by kind.
 type verdict struct {
 	runs, attempts int
+	minutes        int // at which each schedule had to fire
 	counts         map[string]int
 	examples       []string
 }
@@ -167,12 +168,19 @@ func (v *verdict) checkEnd(l *ledger, r row, byID map[string]row) {
 	if err := json.Unmarshal([]byte(r.output), &out); err != nil || out.Name != r.payload.Name {
 		v.find(wrong, "%s (%s) has the output %.200q", r.id, r.task, r.output)
 	}
+	if len(out.Saw) != results[r.task] {
+		v.find(wrong, "%s (%s) ended with %d results of those it waited for", r.id, r.task, len(out.Saw))
+	}
 	for name, saw := range out.Saw {
 		if truth, isToken := l.tokens[name]; isToken && saw != truth || !isToken && saw != byID[name].output {
 			v.find(wrong, "%s saw %.100q of %s", r.id, saw, name)
 		}
 	}
 }
+
+// fireTime is how long after its time a schedule has fired at the latest, also when all
+// nodes were killed just then.
+const fireTime = 10 * time.Second
 
 // checkFires checks that each schedule fired each minute once.
 func (v *verdict) checkFires(fires map[fire][]string, scheduled []string, from, to time.Time) {
@@ -181,12 +189,16 @@ func (v *verdict) checkFires(fires map[fire][]string, scheduled []string, from, 
 			v.find(doubled, "schedule %s fired at %s as %s", f.schedule, f.at, strings.Join(ids, ", "))
 		}
 	}
-	for at := from.Truncate(time.Minute).Add(time.Minute); at.Before(to); at = at.Add(time.Minute) {
+	for at := from.Truncate(time.Minute).Add(time.Minute); at.Before(to.Add(-fireTime)); at = at.Add(time.Minute) {
+		v.minutes++
 		for _, id := range scheduled {
 			if f := (fire{id, at.UTC().Format("2006-01-02T15:04:05.000Z")}); len(fires[f]) == 0 {
 				v.find(lost, "schedule %s did not fire at %s", f.schedule, f.at)
 			}
 		}
+	}
+	if v.minutes == 0 {
+		v.find(wrong, "no schedule had to fire between %v and %v: the trial was too short to say anything of schedules", from, to)
 	}
 }
 

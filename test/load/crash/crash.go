@@ -197,7 +197,11 @@ func (t *trial) disturb(ctx context.Context, tr *traffic) error {
 	g.Go(func() error { return t.disrupt(faulty) })
 	g.Go(func() error {
 		defer over()
-		return tr.send(ctx, t.o.runs, t.o.length)
+		fires := time.Now().Truncate(time.Minute).Add(time.Minute + fireTime + time.Second)
+		if err := tr.send(ctx, t.o.runs, t.o.length); err != nil {
+			return err
+		}
+		return pause(ctx, time.Until(fires)) // so that schedules are disturbed as well
 	})
 	return g.Wait()
 }
@@ -306,8 +310,8 @@ func (t *trial) report(out io.Writer, v *verdict) error {
 		}
 	}
 	fmt.Fprintf(out, "%s\n", t.o)
-	fmt.Fprintf(out, "  %d runs, %d of them acknowledged to clients, %d attempts in %.0f s; calm after %.1f s more\n",
-		v.runs, t.ledger.count(), v.attempts, t.took.Seconds(), t.calmed.Seconds())
+	fmt.Fprintf(out, "  %d runs, %d of them acknowledged to clients, %d attempts in %.0f s; calm after %.1f s more; %d times %d schedules had to fire\n",
+		v.runs, t.ledger.count(), v.attempts, t.took.Seconds(), t.calmed.Seconds(), v.minutes, schedules)
 	fmt.Fprintf(out, "  faults: %s · workers died: %d · tries that failed: %v of %d\n", strings.Join(happened, ", "), t.deaths.Load(), t.stats.repeats, t.stats.calls)
 	fmt.Fprintf(out, "  trigger latency: calm %s · within %v of a fault %s\n", quantiles(t.stats.calm), roughTime, quantiles(t.stats.rough))
 	fmt.Fprintf(out, "  %s\n", v)

@@ -17,7 +17,6 @@ type ledger struct {
 	canceled map[string]bool            // names of runs whose cancellation was acknowledged
 	holders  map[string]int             // attempts that execute now, by lane and, under "", in all
 	most     map[string]int             // most there were at once
-	abandon  map[string]bool            // runs that a worker died with
 	findings []string
 }
 
@@ -26,7 +25,7 @@ type fire struct{ schedule, at string }
 
 func newLedger() *ledger {
 	return &ledger{tried: map[string]bool{}, accepted: map[string]string{}, reports: map[string]map[string]bool{}, fires: map[fire]map[string]bool{},
-		tokens: map[string]string{}, canceled: map[string]bool{}, holders: map[string]int{}, most: map[string]int{}, abandon: map[string]bool{}}
+		tokens: map[string]string{}, canceled: map[string]bool{}, holders: map[string]int{}, most: map[string]int{}}
 }
 
 // try notes that a trigger is about to be sent.

@@ -65,10 +65,13 @@ func (p *proxy) join(client net.Conn) {
 func (p *proxy) admit(conns ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.cut {
+		return false
+	}
 	for _, c := range conns {
 		p.conns[c] = true
 	}
-	return !p.cut
+	return true
 }
 
 func (p *proxy) forget(conns ...net.Conn) {

@@ -46,7 +46,15 @@ type result struct {
 	By   uint64            `json:"by"`
 }
 
+// results is how many results a task must see before it can be done.
+var results = map[string]int{taskToken: 1, taskParent: parentChildren, taskFamily: familyChildren}
+
+// succeed ends an attempt that saw what it waited for. One that went on without, although
+// it still had the run, has found something.
 func (a *attempt) succeed(saw map[string]string) completion {
+	if want := results[a.task]; a.ctx.Err() == nil && len(saw) != want {
+		a.ledger.find("wrong: %s (%s) waited for %d results and got %d", a.run, a.task, want, len(saw))
+	}
 	output, _ := json.Marshal(result{a.name, saw, rand.Uint64()}) // strings and a number always marshal
 	return completion{"ok": true, "output": string(output), "outputType": "application/json"}
 }
@@ -81,6 +89,12 @@ const (
 	keyedLimit  = 1
 )
 
+// How many children those who have any wait for.
+const (
+	parentChildren = 2
+	familyChildren = 3
+)
+
 // tasks is what each does. They are executed any number of times and so do the same again.
 var tasks map[string]func(a *attempt) completion
 
@@ -106,7 +120,10 @@ func (a *attempt) failFirst(n int) completion {
 }
 
 func sleep(a *attempt) completion {
-	a.wait("/engine/v1/runs/"+a.run+"/wait/duration", map[string]any{"date": time.Now().Add(rand.N(time.Second))})
+	over := a.wait("/engine/v1/runs/"+a.run+"/wait/duration", map[string]any{"date": time.Now().Add(rand.N(time.Second))})
+	if a.ctx.Err() == nil && len(over) != 1 {
+		a.ledger.find("wrong: %s slept and was told of %d ends", a.run, len(over))
+	}
 	return a.succeed(nil)
 }
 
@@ -121,7 +138,7 @@ func token(a *attempt) completion {
 // parent triggers with idempotency keys, so that a second attempt finds the children of the first.
 func parent(a *attempt) completion {
 	saw := map[string]string{}
-	for i := range 2 {
+	for i := range parentChildren {
 		name := fmt.Sprintf("%s/%d", a.name, i)
 		a.ledger.try(name)
 		body := triggerBody(payload{Name: name}, map[string]any{"parentRunId": a.run, "resumeParentOnCompletion": true,
@@ -149,8 +166,7 @@ func collect(saw map[string]string, list []waitpoint) {
 
 // family triggers in two phases. Each attempt has a batch of its own.
 func family(a *attempt) completion {
-	const children = 3
-	names := make([]string, children)
+	names := make([]string, familyChildren)
 	for i := range names {
 		names[i] = fmt.Sprintf("%s/%d.%d", a.name, a.number, i)
 	}
@@ -162,9 +178,6 @@ func family(a *attempt) completion {
 	}
 	saw := map[string]string{}
 	collect(saw, a.resume())
-	if a.ctx.Err() == nil && len(saw) != children {
-		a.ledger.find("wrong: %s waited for %d children and got %d results", a.run, children, len(saw))
-	}
 	return a.succeed(saw)
 }
 

@@ -192,7 +192,6 @@ func (a *attempt) perform() (next string, after time.Duration) {
 	go a.beat()
 	done := tasks[a.task](a)
 	if a.ctx.Err() != nil {
-		a.ledger.with(func() { a.ledger.abandon[a.run] = true })
 		return "", 0
 	}
 	done["id"] = a.run
