@@ -31,7 +31,7 @@ const (
 // layer those in siblings.
 var layers = map[string]int{
 	"internal/fault": 0, "internal/id": 0, "internal/rest": 0, "internal/sockio": 0, "internal/limit": 0,
-	"internal/sqldb": 0, "internal/sqldb/pgtest": 0,
+	"internal/sqldb": 0, "internal/version": 0, "internal/sqldb/pgtest": 0,
 
 	"internal/tenant": pureLayer, "internal/run": pureLayer, "internal/queue": pureLayer,
 	"internal/deploy": pureLayer, "internal/wire": pureLayer, "internal/schedule": pureLayer, "internal/telemetry": pureLayer,

@@ -46,7 +46,7 @@ var commands = []command{
 	{"resume", "let a restored server execute runs", resume},
 	{"hold", "have servers execute nothing, as after a restore", hold},
 	{"why", "say why a run does not execute", why},
-	{"version", "print the version", version},
+	{"version", "print the version", printVersion},
 }
 
 func main() {

@@ -15,10 +15,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime/debug"
 	"time"
 
 	"sear/internal/store"
+	"sear/internal/version"
 )
 
 // Layout is what lies where in a data directory.
@@ -74,7 +74,7 @@ func Write(ctx context.Context, dir string, l Layout, file string, o Options) (m
 }
 
 func write(ctx context.Context, out io.Writer, aside, dir string, l Layout, o Options) (m Manifest, err error) {
-	m = Manifest{Format: Format, Sear: version(), At: time.Now().UTC(), Members: map[string]string{}}
+	m = Manifest{Format: Format, Sear: version.Text(), At: time.Now().UTC(), Members: map[string]string{}}
 	zip, _ := gzip.NewWriterLevel(out, gzip.BestSpeed) // the level is one there is
 	w := &writer{ctx: ctx, tar: tar.NewWriter(zip), manifest: &m}
 	if err := w.database(filepath.Join(dir, l.Database), aside, l.Database); err != nil {
@@ -130,15 +130,6 @@ func (w *writer) database(from, aside, name string) (err error) {
 		return err
 	}
 	return w.file(copied, name)
-}
-
-// version is that of this program.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	return info.Main.Version
 }
 
 // counts counts the rows by which a restored store is compared.

@@ -35,6 +35,7 @@ type Target struct {
 	KeyFile    string // file of the key that seals secrets; "" when it is kept elsewhere
 	Addr       string // where its server listens
 	LastBackup time.Time
+	BackupNote error // why it is not known when the last backup was
 	Postgres   bool
 	Now        time.Time
 }
@@ -59,6 +60,7 @@ func Examine(ctx context.Context, t Target) []Finding {
 		e.address(ctx)
 		e.clock(ctx)
 		e.space(ctx)
+		e.held(ctx)
 		e.invariants(ctx)
 	}
 	e.backup()

@@ -58,6 +58,19 @@ func (e *examination) address(ctx context.Context) {
 	}
 }
 
+// held tells of a store that executes nothing because it was restored.
+func (e *examination) held(ctx context.Context) {
+	const check = "hold"
+	var since string
+	err := e.store.View(ctx, func(tx *store.Tx) (err error) { since, err = tx.Setting(store.SettingHeld); return err })
+	switch {
+	case err != nil:
+		e.note(Fail, check, "", "%v", err)
+	case since != "":
+		e.note(Warn, check, "sear resume, once you have looked at what was restored", "nothing is executed since %s: the store was restored and not resumed", since)
+	}
+}
+
 // Bounds of what is no difference of clocks, and of a year that no clock shows.
 const (
 	maxSkew   = 2 * time.Second

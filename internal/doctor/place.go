@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
@@ -107,7 +108,7 @@ var oldestNode = [2]int{18, 20}
 // tools checks what the CLI needs on this machine, which need not be the worker's.
 func (e *examination) tools(ctx context.Context) {
 	const check = "Node and CLI"
-	const fix = "install Node.js 20 or newer where workers run; a server alone needs none"
+	fix := fmt.Sprintf("install Node.js %d.%d or newer where workers run; a server alone needs none", oldestNode[0], oldestNode[1])
 	out, err := exec.CommandContext(ctx, "node", "--version").Output()
 	if err != nil {
 		e.note(Warn, check, fix, "node does not run: %v", err)
@@ -142,6 +143,8 @@ func (e *examination) backup() {
 	switch age := e.Now.Sub(e.LastBackup); {
 	case e.Postgres:
 		e.ok(check, "Postgres is backed up by its own tools: see docs/operating.md")
+	case e.BackupNote != nil:
+		e.note(Warn, check, "sear backup FILE, which notes it anew", "it is not known when it was: %v", e.BackupNote)
 	case e.LastBackup.IsZero():
 		e.note(Warn, check, "sear backup FILE", "there was none")
 	case age > oldBackup:

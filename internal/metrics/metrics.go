@@ -4,7 +4,7 @@ package metrics
 
 import (
 	"net/http"
-	"runtime/debug"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -15,6 +15,7 @@ import (
 
 	"sear/internal/run"
 	"sear/internal/store"
+	"sear/internal/version"
 )
 
 // Metrics is what is counted. It observes an engine and the requests of a server.
@@ -66,11 +67,7 @@ func New(st *store.Store) *Metrics {
 }
 
 func buildLabels() prometheus.Labels {
-	labels := prometheus.Labels{"version": "unknown", "go": "unknown"}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		labels["version"], labels["go"] = info.Main.Version, info.GoVersion
-	}
-	return labels
+	return prometheus.Labels{"version": version.Text(), "go": runtime.Version()}
 }
 
 // Created counts runs that were made.

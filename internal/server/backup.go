@@ -54,10 +54,25 @@ func Backup(ctx context.Context, cfg Config, file string, o backup.Options) (m b
 	if err != nil {
 		return m, 0, err
 	}
-	if err := os.WriteFile(filepath.Join(cfg.Data, lastBackupFile), note, 0o600); err != nil {
+	if err := replaceFile(filepath.Join(cfg.Data, lastBackupFile), note); err != nil {
 		return m, info.Size(), fmt.Errorf("%s is written, but not the note of it for `sear doctor`: %w", file, err)
 	}
 	return m, info.Size(), nil
+}
+
+// replaceFile gives a file other contents at once: whoever reads it, also after a crash,
+// finds the old ones or the new ones.
+func replaceFile(name string, contents []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".note-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // it is no longer there when all went well
+	_, err = f.Write(contents)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
 }
 
 // readLastBackup reads the note of the newest backup, nil when there was none.
@@ -70,7 +85,10 @@ func readLastBackup(dir string) (*LastBackup, error) {
 		return nil, err
 	}
 	var b LastBackup
-	return &b, json.Unmarshal(text, &b)
+	if err := json.Unmarshal(text, &b); err != nil {
+		return nil, fmt.Errorf("%s: %w", lastBackupFile, err)
+	}
+	return &b, nil
 }
 
 // VerifyBackup restores a file aside and checks what came of it.

@@ -9,17 +9,15 @@ import (
 
 // Examine looks at the installation that a configuration describes; its server may be
 // running or not.
-func Examine(ctx context.Context, cfg Config) ([]doctor.Finding, error) {
+func Examine(ctx context.Context, cfg Config) []doctor.Finding {
 	t := doctor.Target{Data: cfg.Data, Database: cfg.databaseURL(), Addr: cfg.Addr, Postgres: cfg.DatabaseURL != "", Now: time.Now()}
 	if cfg.SecretKey == "" {
 		t.KeyFile = keyFile
 	}
-	last, err := readLastBackup(cfg.Data)
-	if err != nil {
-		return nil, err
-	}
-	if last != nil {
+	if last, err := readLastBackup(cfg.Data); err != nil {
+		t.BackupNote = err
+	} else if last != nil {
 		t.LastBackup = last.At
 	}
-	return doctor.Examine(ctx, t), nil
+	return doctor.Examine(ctx, t)
 }

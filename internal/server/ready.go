@@ -37,14 +37,28 @@ func metricsOf(metrics http.Handler, token string) rest.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
 		given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		forwarded := r.Header.Get("X-Forwarded-For") != "" || r.Header.Get("Forwarded") != ""
 		switch {
 		case token != "" && !auth.SameText(given, token):
 			return fault.New(fault.Unauthorized, "The token of --metrics-token is needed")
-		case token == "" && (forwarded || !net.ParseIP(host).IsLoopback()):
+		case token == "" && (forwarded(r) || !net.ParseIP(host).IsLoopback()):
 			return fault.New(fault.Forbidden, "Only this machine may read metrics: set --metrics-token for others")
 		}
 		metrics.ServeHTTP(w, r)
 		return nil
 	}
+}
+
+// forwarded reports whether a request bears a sign of a proxy: a header that one adds, or
+// a host that is not this machine.
+func forwarded(r *http.Request) bool {
+	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"} {
+		if r.Header.Get(name) != "" {
+			return true
+		}
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return host != "localhost" && !net.ParseIP(strings.Trim(host, "[]")).IsLoopback()
 }

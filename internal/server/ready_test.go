@@ -63,6 +63,7 @@ func TestMetrics(t *testing.T) {
 		}
 		if len(header) > 0 {
 			req.Header.Set(header[0], header[1])
+			req.Host = req.Header.Get("Host")
 		}
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
@@ -92,8 +93,13 @@ func TestMetrics(t *testing.T) {
 	if strings.Contains(text, runID) || strings.Contains(text, "invented") {
 		t.Error("what users invent is a label")
 	}
-	if status, _ := get(r.url, "X-Forwarded-For", "192.0.2.1"); status != http.StatusForbidden {
-		t.Errorf("through a proxy: %d", status)
+	for _, sign := range [][2]string{{"X-Forwarded-For", "192.0.2.1"}, {"X-Real-IP", "192.0.2.1"}, {"Via", "1.1 proxy"}, {"Host", "sear.example.com"}} {
+		if status, _ := get(r.url, sign[0], sign[1]); status != http.StatusForbidden {
+			t.Errorf("through a proxy with %s: %d", sign[0], status)
+		}
+	}
+	if status, _ := get(r.url, "Host", "localhost"); status != http.StatusOK {
+		t.Errorf("by name: %d", status)
 	}
 	cfg = config(t)
 	cfg.MetricsToken = "open sesame"

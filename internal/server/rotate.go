@@ -101,8 +101,14 @@ func (k KeySet) probe(ctx context.Context) error {
 	return k.call(ctx, http.MethodGet, "/api/v2/whoami", nil, nil)
 }
 
+// callTime is how long a command waits for the running server; one that is frozen must not
+// freeze its administrator.
+const callTime = 30 * time.Second
+
 // call makes a request as the administrator and decodes the answer, which must be 200.
 func (k KeySet) call(ctx context.Context, method, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
 	body, err := json.Marshal(in)
 	if err != nil {
 		return err
