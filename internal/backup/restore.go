@@ -55,7 +55,13 @@ func Restore(ctx context.Context, file, dir string, l Layout, log *slog.Logger) 
 		return r, err
 	}
 	defer func() {
-		if err != nil && errors.Is(missing, fs.ErrNotExist) {
+		if err == nil {
+			return
+		}
+		for _, name := range []string{l.Database, l.Packets, l.Key} { // nothing was there before
+			os.RemoveAll(filepath.Join(dir, name))
+		}
+		if errors.Is(missing, fs.ErrNotExist) {
 			os.Remove(dir)
 		}
 	}()

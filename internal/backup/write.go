@@ -67,10 +67,26 @@ func Write(ctx context.Context, dir string, l Layout, file string, o Options) (m
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return m, err
 	}
-	if err := os.Link(f.Name(), file); err != nil { // unlike a rename, it overwrites nothing
+	if err := publish(f.Name(), file); err != nil {
 		return m, err
 	}
 	return m, syncDir(filepath.Dir(file))
+}
+
+// publish gives a finished file its name, unless something has it.
+func publish(from, to string) error {
+	err := os.Link(from, to) // unlike a rename, it overwrites nothing
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // exFAT and SMB have no links: this holds the place
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Close(), os.Rename(from, to)); err != nil {
+		return errors.Join(err, os.Remove(to))
+	}
+	return nil
 }
 
 func write(ctx context.Context, out io.Writer, aside, dir string, l Layout, o Options) (m Manifest, err error) {
