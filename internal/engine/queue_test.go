@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sear/internal/deploy"
 	"sear/internal/engine"
 	"sear/internal/fault"
 	"sear/internal/queue"
@@ -342,6 +343,43 @@ func TestManyLanes(t *testing.T) {
 		}
 		if len(taken) != keys {
 			t.Errorf("%d of %d runs were handed out", len(taken), keys)
+		}
+	})
+}
+
+// TestColonInTask: the queue of a task whose name has a colon in it keeps its limit and
+// its pause, and its runs are counted as its own and nobody else's.
+func TestColonInTask(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, r *rig) {
+		m := manifest("mail", "mail:send")
+		m.Tasks[1].Queue = &deploy.Queue{Limit: new(1)}
+		r.register(m)
+		for range 3 {
+			r.trigger(engine.Trigger{Task: "mail:send"})
+			r.trigger(engine.Trigger{Task: "mail:send", ConcurrencyKey: "k"})
+		}
+		if got := r.dequeued(6); len(got) != 2 {
+			t.Errorf("%d of a lane of 1 and a key of 1 were handed out", len(got))
+		}
+		counts := func(name string) (q store.Queue) {
+			r.ok(r.st.View(r.ctx, func(tx *store.Tx) (err error) {
+				if q, err = tx.Queue(r.env.ID, store.QueueRef{Name: name}); err == nil {
+					err = tx.CountQueue(r.env.ID, &q)
+				}
+				return err
+			}))
+			return q
+		}
+		if q := counts("task/mail:send"); q.Running != 2 || q.Queued != 4 {
+			t.Errorf("%d running, %d queued", q.Running, q.Queued)
+		}
+		if q := counts("task/mail"); q.Running != 0 || q.Queued != 0 {
+			t.Errorf("another's queue: %d running, %d queued", q.Running, q.Queued)
+		}
+		r.ok(r.PauseQueue(r.ctx, r.env, store.QueueRef{Name: "task/mail:send"}, true))
+		if q := counts("task/mail:send"); q.Running != 0 || q.Queued != 6 {
+			t.Errorf("paused: %d running, %d queued", q.Running, q.Queued)
 		}
 	})
 }

@@ -87,19 +87,24 @@ const (
 // key. Each lane has the whole limit of its queue.
 type Lane struct{ Queue, Key string }
 
-// String joins the lane for the database. Queue names hold no colon, so the
-// first one separates.
+// String joins the lane for the database: the first colon separates.
 func (l Lane) String() string {
 	if l.Key == "" {
-		return l.Queue
+		return laneEscapes.Replace(l.Queue)
 	}
-	return l.Queue + ":" + l.Key
+	return laneEscapes.Replace(l.Queue) + ":" + l.Key
 }
+
+// A task's name, and so that of its queue, may have a colon in it.
+var (
+	laneEscapes   = strings.NewReplacer("%", "%25", ":", "%3A")
+	laneUnescapes = strings.NewReplacer("%25", "%", "%3A", ":")
+)
 
 // ParseLane undoes String.
 func ParseLane(s string) Lane {
 	queue, key, _ := strings.Cut(s, ":")
-	return Lane{Queue: queue, Key: key}
+	return Lane{Queue: laneUnescapes.Replace(queue), Key: key}
 }
 
 // TaskQueue is the implicit queue of a task that names none.

@@ -1,4 +1,7 @@
 package store
 
 // QueueCounts is the part of a query that counts the runs of queues.
-const QueueCounts = queueCounts
+const (
+	QueueCounts = queueCounts
+	OwnLane     = ownLane
+)

@@ -278,13 +278,12 @@ func (f RunFilter) demand(q *pick) {
 	if f.Test != nil {
 		q.is("run.is_test", flag(*f.Test))
 	}
-	var lanes []string // a queue is its own lane and those with a concurrency key
+	var in []string
 	for _, name := range f.Queues {
-		lane := run.Lane{Queue: name}.String()
-		lanes = append(lanes, "run.lane = "+q.arg(lane),
-			"run.lane > "+q.arg(lane+":")+" AND run.lane < "+q.arg(lane+";")) // the character after the colon
+		own, after, before := lanes(name)
+		in = append(in, "run.lane = "+q.arg(own), "run.lane > "+q.arg(after)+" AND run.lane < "+q.arg(before))
 	}
-	q.any(lanes)
+	q.any(in)
 }
 
 // names are statuses as the store writes them; nil stays nil.

@@ -50,17 +50,26 @@ func (tx *Tx) Queue(envID string, ref QueueRef) (Queue, error) {
 
 // CountQueue fills in the counts of a queue.
 func (tx *Tx) CountQueue(envID string, q *Queue) error {
-	return tx.QueryRow(`SELECT `+queueCounts+` FROM (SELECT env_id, name FROM queue WHERE env_id = $1 AND id = $2) q`, envID, q.ID).
+	return tx.QueryRow(`SELECT `+queueCounts+` FROM (SELECT env_id, `+ownLane+` FROM queue WHERE env_id = $1 AND id = $2) q`, envID, q.ID).
 		Scan(&q.Running, &q.Queued)
 }
 
 // queueCounts are the runs of a queue q: those of its own lane, and of the lanes with
-// a concurrency key, which follow the name and a colon. The semicolon is the next
+// a concurrency key, which follow the lane and a colon. The semicolon is the next
 // character. Each count is a range of a partial index.
-const queueCounts = `(SELECT count(*) FROM run WHERE env_id = q.env_id AND slot = 1 AND lane = q.name)
-	+ (SELECT count(*) FROM run WHERE env_id = q.env_id AND slot = 1 AND lane > q.name || ':' AND lane < q.name || ';'),
-	(SELECT count(*) FROM run WHERE env_id = q.env_id AND queued > 0 AND queued IN (1, 2) AND lane = q.name)
-	+ (SELECT count(*) FROM run WHERE env_id = q.env_id AND queued > 0 AND queued IN (1, 2) AND lane > q.name || ':' AND lane < q.name || ';')`
+const queueCounts = `(SELECT count(*) FROM run WHERE env_id = q.env_id AND slot = 1 AND lane = q.lane)
+	+ (SELECT count(*) FROM run WHERE env_id = q.env_id AND slot = 1 AND lane > q.lane || ':' AND lane < q.lane || ';'),
+	(SELECT count(*) FROM run WHERE env_id = q.env_id AND queued > 0 AND queued IN (1, 2) AND lane = q.lane)
+	+ (SELECT count(*) FROM run WHERE env_id = q.env_id AND queued > 0 AND queued IN (1, 2) AND lane > q.lane || ':' AND lane < q.lane || ';')`
+
+// ownLane is the lane of a queue without a concurrency key, as [run.Lane] writes it.
+const ownLane = `replace(replace(name, '%', '%25'), ':', '%3A') AS lane`
+
+// lanes are the lane of a queue without a key, and between which those with one lie.
+func lanes(queue string) (own, after, before string) {
+	own = run.Lane{Queue: queue}.String()
+	return own, own + ":", own + ";"
+}
 
 // shownName is the name of a queue as the API shows it and sorts by it: that of a
 // task's own queue is the task's.
@@ -73,7 +82,7 @@ func (tx *Tx) ListQueues(envID string, leave int64, n int) (list []Queue, total 
 		return nil, total, err
 	}
 	rows, err := tx.Query(`SELECT `+queueColumns+`, `+queueCounts+` FROM (
-		SELECT env_id, `+shownName+` AS shown, `+queueColumns+` FROM queue WHERE env_id = $1 ORDER BY shown, name LIMIT $2 OFFSET $3) q
+		SELECT env_id, `+ownLane+`, `+shownName+` AS shown, `+queueColumns+` FROM queue WHERE env_id = $1 ORDER BY shown, name LIMIT $2 OFFSET $3) q
 		ORDER BY shown, name`, envID, n, leave)
 	if err != nil {
 		return nil, 0, err
@@ -93,9 +102,10 @@ func (tx *Tx) ListQueues(envID string, leave int64, n int) (list []Queue, total 
 
 // Waiting counts the runs that stand in a queue, up to most.
 func (tx *Tx) Waiting(envID, name string, most int) (n int, err error) {
+	own, after, before := lanes(name)
 	err = tx.QueryRow(`SELECT (SELECT count(*) FROM (SELECT 1 FROM run WHERE env_id = $1 AND queued > 0 AND queued = 1 AND lane = $2 LIMIT $5) a)
 		+ (SELECT count(*) FROM (SELECT 1 FROM run WHERE env_id = $1 AND queued > 0 AND queued = 1 AND lane > $3 AND lane < $4 LIMIT $5) b)`,
-		envID, name, name+":", name+";", most).Scan(&n)
+		envID, own, after, before, most).Scan(&n)
 	return min(n, most), err
 }
 
@@ -121,6 +131,7 @@ func (tx *Tx) OverrideQueue(queueID string, o *queue.Override, now time.Time) er
 // AdmittedRuns reads the runs of a queue that were handed out and have not started,
 // for update, in ascending order of id.
 func (tx *Tx) AdmittedRuns(envID, name string) ([]run.Run, error) {
+	own, after, before := lanes(name)
 	return tx.queryRuns(`SELECT `+runColumns+` FROM run WHERE env_id = $1 AND slot = 1 AND exec = 'PENDING_EXECUTING'
-		AND (lane = $2 OR lane > $3 AND lane < $4) ORDER BY id {{lock}}`, envID, name, name+":", name+";")
+		AND (lane = $2 OR lane > $3 AND lane < $4) ORDER BY id {{lock}}`, envID, own, after, before)
 }

@@ -166,7 +166,7 @@ func TestQueueCountsUseIndexes(t *testing.T) {
 	}
 	defer st.Close()
 	err = st.View(t.Context(), func(tx *store.Tx) error {
-		rows, err := tx.Query(`EXPLAIN QUERY PLAN SELECT `+store.QueueCounts+` FROM (SELECT env_id, name FROM queue WHERE env_id = $1) q`, "e")
+		rows, err := tx.Query(`EXPLAIN QUERY PLAN SELECT `+store.QueueCounts+` FROM (SELECT env_id, `+store.OwnLane+` FROM queue WHERE env_id = $1) q`, "e")
 		if err != nil {
 			return err
 		}
