@@ -130,6 +130,17 @@ func (e *examination) space(ctx context.Context) {
 		e.note(Fail, check, "", "%v", err)
 		return
 	}
+	level, says := forecast(free, size, all, day)
+	if level == OK {
+		e.ok(check, "%s", says)
+		return
+	}
+	e.note(level, check, "make room, or keep finished runs for a shorter time (--retention)", "%s", says)
+}
+
+// forecast says how long free space lasts, in bytes, beside a database of some size with
+// that many runs in all and since yesterday.
+func forecast(free, size, all, day int64) (Level, string) {
 	each := int64(usualRun)
 	if all > 1000 {
 		each = max(1, size/all)
@@ -140,15 +151,13 @@ func (e *examination) space(ctx context.Context) {
 		days = free / each / day
 		says += fmt.Sprintf(", %d days at the rate of the last one", days)
 	}
-	const fix = "make room, or keep finished runs for a shorter time (--retention)"
 	switch {
 	case free < leastFree:
-		e.note(Fail, check, fix, "%s", says)
+		return Fail, says
 	case day > 0 && days < leastDays:
-		e.note(Warn, check, fix, "%s", says)
-	default:
-		e.ok(check, "%s", says)
+		return Warn, says
 	}
+	return OK, says
 }
 
 func gigabytes(n int64) float64 { return float64(n) / 1e9 }

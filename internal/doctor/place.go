@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -115,7 +116,7 @@ func (e *examination) tools(ctx context.Context) {
 		return
 	}
 	version := strings.TrimSpace(string(out))
-	if v := numbers(version); v[0] < oldestNode[0] || v[0] == oldestNode[0] && v[1] < oldestNode[1] {
+	if v := numbers(version); slices.Compare(v[:], oldestNode[:]) < 0 {
 		e.note(Warn, check, fix, "node is %s, and the CLI needs v%d.%d", version, oldestNode[0], oldestNode[1])
 		return
 	}
