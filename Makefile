@@ -2,6 +2,7 @@
 export CGO_ENABLED = 0
 GO      ?= go
 BIN     := bin/sear
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 .DEFAULT_GOAL := help
 
@@ -11,7 +12,7 @@ help: ## List the targets
 
 .PHONY: build
 build: ## Build bin/sear, one static binary
-	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN) ./cmd/sear
+	$(GO) build -trimpath -ldflags '-s -w -X sear/internal/version.release=$(VERSION)' -o $(BIN) ./cmd/sear
 
 .PHONY: demo
 demo: build examples/hello-world/node_modules/.package-lock.json ## Trigger a real task and watch it run

@@ -95,10 +95,13 @@ func TestScratch(t *testing.T) {
 		}
 	}
 	binary := filepath.Join(root, "sear")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, ".")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X sear/internal/version.release=v0.0.0-test", "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
+	}
+	if out, err := exec.Command(binary, "version").Output(); err != nil || !strings.HasPrefix(string(out), "sear v0.0.0-test (") {
+		t.Errorf("version: %q, %v", out, err)
 	}
 	if err := errors.Join(os.Mkdir(filepath.Join(root, "data"), 0o700), os.Chown(filepath.Join(root, "data"), nobody, nobody)); err != nil {
 		t.Fatal(err)

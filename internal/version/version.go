@@ -3,9 +3,16 @@ package version
 
 import "runtime/debug"
 
-// Text is the version that the toolchain wrote into the binary: the tag it was built from,
-// or the commit; "(devel)" or "unknown" when it knew neither.
+// release is set by the linker: -X sear/internal/version.release=v1.2.3, as the Makefile
+// and deploy/Dockerfile do.
+var release string
+
+// Text is the version of this program: what it was built as, else what the toolchain
+// knows, such as a tag or "(devel)", else "unknown".
 func Text() string {
+	if release != "" {
+		return release
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}
