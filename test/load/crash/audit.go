@@ -168,12 +168,23 @@ func (v *verdict) checkEnd(l *ledger, r row, byID map[string]row) {
 	if err := json.Unmarshal([]byte(r.output), &out); err != nil || out.Name != r.payload.Name {
 		v.find(wrong, "%s (%s) has the output %.200q", r.id, r.task, r.output)
 	}
-	if len(out.Saw) != results[r.task] {
-		v.find(wrong, "%s (%s) ended with %d results of those it waited for", r.id, r.task, len(out.Saw))
+	v.checkSeen(l, r, out.Saw, byID)
+}
+
+// checkSeen checks that a run saw the output of all that it waited for, and of nothing else.
+func (v *verdict) checkSeen(l *ledger, r row, seen map[string]string, byID map[string]row) {
+	if len(seen) != results[r.task] {
+		v.find(wrong, "%s (%s) waited for %d and saw %d results", r.id, r.task, results[r.task], len(seen))
 	}
-	for name, saw := range out.Saw {
-		if truth, isToken := l.tokens[name]; isToken && saw != truth || !isToken && saw != byID[name].output {
-			v.find(wrong, "%s saw %.100q of %s", r.id, saw, name)
+	for name, saw := range seen {
+		truth, known := l.tokens[name]
+		own := name == r.payload.Token
+		if child, isRun := byID[name]; isRun {
+			truth, known = child.output, true
+			own = strings.HasPrefix(child.payload.Name, r.payload.Name+"/")
+		}
+		if !known || !own || saw != truth {
+			v.find(wrong, "%s (%s) saw %.100q of %s", r.id, r.task, saw, name)
 		}
 	}
 }
