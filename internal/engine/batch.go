@@ -22,7 +22,8 @@ type NewBatch struct {
 }
 
 // CreateBatch promises a batch; cached reports that a key led to an earlier one,
-// whose items are not to be sent again.
+// whose items are not to be sent again. A parent that waits for its own batch, which is not
+// sealed yet, is to send them: its last attempt died before it had, and those that came are recognised.
 func (e *Engine) CreateBatch(ctx context.Context, env *tenant.Environment, n NewBatch) (b store.Batch, cached bool, err error) {
 	err = e.update(ctx, func(w *work) (err error) {
 		if n.ResumeParent {
@@ -31,12 +32,28 @@ func (e *Engine) CreateBatch(ctx context.Context, env *tenant.Environment, n New
 			}
 		}
 		b, cached, err = w.batch(env, n)
-		if err == nil && cached && n.ResumeParent && b.Status == store.BatchProcessing {
-			err = w.waitForStored(env, n.ParentID, b)
+		switch {
+		case err != nil || !cached:
+			return err
+		case n.ResumeParent && b.Status == store.BatchPending:
+			cached = false
+			return joined(b, n)
+		case n.ResumeParent && b.Status == store.BatchProcessing:
+			return w.waitForStored(env, n.ParentID, b)
 		}
-		return err
+		return nil
 	})
 	return b, cached && !madeBy(b, n.Request), err // the answer of an earlier try was lost: its items are still to come
+}
+
+const errUnsealed = "Another call is still sending the items of the batch with this idempotency key"
+
+// joined refuses who would wait for a batch that, once it is sealed, only another run waits for.
+func joined(b store.Batch, n NewBatch) error {
+	if !b.ResumeParent || b.ParentID != n.ParentID {
+		return fault.New(fault.Conflict, errUnsealed)
+	}
+	return nil
 }
 
 // madeBy reports whether an earlier try of the same call made a batch.
@@ -57,6 +74,8 @@ func (e *Engine) TriggerBatch(ctx context.Context, env *tenant.Environment, n Ne
 		switch {
 		case err != nil:
 			return err
+		case cached && b.Status == store.BatchPending:
+			return fault.New(fault.Conflict, errUnsealed)
 		case cached:
 			done, err = w.tx.BatchItems(b.ID)
 		default:
@@ -95,7 +114,7 @@ func (w *work) batch(env *tenant.Environment, n NewBatch) (store.Batch, bool, er
 }
 
 // batchOf finds the batch that a key or an earlier try of the same call made. A key that
-// has expired is free again.
+// has expired, or whose batch was given up, is free again.
 func (w *work) batchOf(env *tenant.Environment, n NewBatch) (b store.Batch, found bool, err error) {
 	if n.Key.Text == "" && n.Request == "" {
 		return b, false, nil
@@ -105,7 +124,9 @@ func (w *work) batchOf(env *tenant.Environment, n NewBatch) (b store.Batch, foun
 		return store.Batch{}, false, nil
 	case err != nil:
 		return b, false, err
-	case b.Key.Key != "" && !b.Key.ExpiresAt.After(w.now):
+	case madeBy(b, n.Request):
+		return b, true, nil
+	case b.Status == store.BatchAborted, b.Key.Key != "" && !b.Key.ExpiresAt.After(w.now):
 		return store.Batch{}, false, w.tx.ReleaseBatchKey(b.ID)
 	}
 	return b, true, nil

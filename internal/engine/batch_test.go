@@ -1,0 +1,90 @@
+package engine_test
+
+import (
+	"testing"
+	"time"
+
+	"sear/internal/engine"
+	"sear/internal/fault"
+	"sear/internal/run"
+	"sear/internal/store"
+	"sear/internal/tenant"
+)
+
+// TestBatchOfDeadAttempt: an attempt that dies before it has sent all items leaves a batch
+// that the next attempt, with the same key, completes and waits for.
+func TestBatchOfDeadAttempt(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, r *rig) {
+		parent := r.trigger(engine.Trigger{Task: "parent"})
+		r.begin()
+		n := engine.NewBatch{RunCount: 2, ParentID: parent, ResumeParent: true, Key: engine.Key{Text: "k", TTL: time.Hour}, Request: "first"}
+		b, _, err := r.CreateBatch(r.ctx, r.env, n)
+		r.ok(err)
+		items := []engine.Item{{Trigger: engine.Trigger{Task: "child"}}, {Index: 1, Trigger: engine.Trigger{Task: "child"}}}
+		must(r.AddItems(r.ctx, r.env, b.ID, items[:1]))(t)
+
+		n.Request = "second"
+		again, cached, err := r.CreateBatch(r.ctx, r.env, n)
+		if err != nil || cached || again.ID != b.ID {
+			t.Fatalf("%s and then %s, cached %v, %v", b.ID, again.ID, cached, err)
+		}
+		if p := must(r.AddItems(r.ctx, r.env, b.ID, items))(t); p.Accepted != 1 || p.Repeated != 1 {
+			t.Errorf("%+v", p)
+		}
+		must(r.SealBatch(r.ctx, r.env, b.ID))(t)
+		r.await(parent, run.Waiting)
+		for range items {
+			r.finish(r.begin().ID, "1")
+		}
+		if s := r.await(parent, run.Executing); len(s.Completed) != 1+len(items) { // the batch, and its items
+			t.Errorf("told of %d ends", len(s.Completed))
+		}
+	})
+}
+
+// TestBatchKeyWhileUnsealed: nobody is let wait for a batch that will not wake them.
+func TestBatchKeyWhileUnsealed(t *testing.T) {
+	t.Parallel()
+	inBubble(t, tenant.Production, func(t *testing.T, r *rig) {
+		key := engine.Key{Text: "k", TTL: 24 * time.Hour}
+		b, _, err := r.CreateBatch(r.ctx, r.env, engine.NewBatch{RunCount: 1, Key: key, Request: "r1"})
+		r.ok(err)
+		parent := r.trigger(engine.Trigger{Task: "parent"})
+		r.begin()
+		if _, _, err := r.CreateBatch(r.ctx, r.env, engine.NewBatch{RunCount: 1, ParentID: parent, ResumeParent: true, Key: key}); !fault.Is(err, fault.Conflict) {
+			t.Errorf("a parent that nothing would wake: %v", err)
+		}
+		if _, _, _, err := r.TriggerBatch(r.ctx, r.env, engine.NewBatch{Key: key}, []engine.Item{{Trigger: engine.Trigger{Task: "child"}}}); !fault.Is(err, fault.Conflict) {
+			t.Errorf("a batch in one piece: %v", err)
+		}
+		time.Sleep(time.Hour) // nobody sealed it
+		again, cached, err := r.CreateBatch(r.ctx, r.env, engine.NewBatch{RunCount: 1, Key: key, Request: "r2"})
+		if err != nil || cached || again.ID == b.ID {
+			t.Errorf("a batch that was given up is still the key's: %v, %v", cached, err)
+		}
+	})
+}
+
+// TestBatchRepeatedAfterItsKey: a call that is sent again once its idempotency key has
+// expired is still the same call.
+func TestBatchRepeatedAfterItsKey(t *testing.T) {
+	t.Parallel()
+	inBubble(t, tenant.Production, func(t *testing.T, r *rig) {
+		n := engine.NewBatch{Key: engine.Key{Text: "k", TTL: time.Second}, Request: "r1"}
+		send := func() store.Batch {
+			b, _, _, err := r.TriggerBatch(r.ctx, r.env, n, []engine.Item{{Trigger: engine.Trigger{Task: "child"}}})
+			r.ok(err)
+			return b
+		}
+		first := send()
+		time.Sleep(2 * time.Second)
+		if again := send(); again.ID != first.ID {
+			t.Errorf("%s and then %s", first.ID, again.ID)
+		}
+		n.Request = "r2"
+		if other := send(); other.ID == first.ID {
+			t.Error("the key leads on after it has expired")
+		}
+	})
+}
