@@ -116,7 +116,7 @@ func (e *examination) tools(ctx context.Context) {
 		return
 	}
 	version := strings.TrimSpace(string(out))
-	if v := numbers(version); slices.Compare(v[:], oldestNode[:]) < 0 {
+	if tooOld(version) {
 		e.note(Warn, check, fix, "node is %s, and the CLI needs v%d.%d", version, oldestNode[0], oldestNode[1])
 		return
 	}
@@ -125,6 +125,12 @@ func (e *examination) tools(ctx context.Context) {
 		return
 	}
 	e.ok(check, "node %s, and npx for `npx trigger.dev@4.8.3 dev`", version)
+}
+
+// tooOld reports whether the official CLI does not run on a version of Node.
+func tooOld(version string) bool {
+	v := numbers(version)
+	return slices.Compare(v[:], oldestNode[:]) < 0
 }
 
 // numbers are the first two of a version such as v20.1.0.
