@@ -183,7 +183,7 @@ func (tx *Tx) DeleteLeftovers(cutoff, now time.Time, n int) (all int, err error)
 			return all, err
 		}
 	}
-	errors, err := tx.Exec(`DELETE FROM error_group WHERE id IN (SELECT id FROM error_group WHERE last_seen < $1 AND status <> 'ignored'
+	groups, err := tx.Exec(`DELETE FROM error_group WHERE id IN (SELECT id FROM error_group WHERE last_seen < $1 AND status <> 'ignored'
 		AND NOT EXISTS (SELECT 1 FROM error_run WHERE error_run.error_id = error_group.id) LIMIT $2)`, cutoff.UnixMicro(), n)
-	return all + int(errors), err
+	return all + int(groups), err
 }
