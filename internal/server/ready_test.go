@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"sear/internal/server"
 	"sear/internal/servertest"
@@ -164,5 +165,23 @@ func TestRecoveryIsTold(t *testing.T) {
 		if !strings.HasPrefix(got, "executing=1 waiting=0 queued=1 delayed=0 overdue=0 wakes=0 "+want+" workersReportBy=20") {
 			t.Errorf("%q, want %s", got, want)
 		}
+	}
+}
+
+// TestStartWhilePostgresRestarts: at whatever moment of a server's start Postgres goes away
+// and comes back, the server gets ready.
+func TestStartWhilePostgresRestarts(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Own(t)
+	cfg := config(t)
+	cfg.DatabaseURL = cluster.URL
+	for round := range 12 {
+		restarted := make(chan error, 1)
+		time.AfterFunc(time.Duration(round)*4*time.Millisecond, func() { restarted <- cluster.Restart(true) })
+		r := run(t, cfg)
+		if err := <-restarted; err != nil {
+			t.Fatal(err)
+		}
+		r.end(t)
 	}
 }

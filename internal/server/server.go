@@ -19,6 +19,7 @@ import (
 	"sear/internal/auth"
 	"sear/internal/blob"
 	"sear/internal/engine"
+	"sear/internal/fault"
 	"sear/internal/metrics"
 	"sear/internal/run"
 	"sear/internal/store"
@@ -85,11 +86,13 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := setUp(ctx, cfg, st, sealer, here, log); err != nil {
-		return err
-	}
-
-	if err := errors.Join(tellRecovered(ctx, st, crashed, log), warnHeld(ctx, st, log)); err != nil {
+	err = cfg.whileAway(ctx, log, func() error {
+		if err := setUp(ctx, cfg, st, sealer, here, log); err != nil {
+			return err
+		}
+		return errors.Join(tellRecovered(ctx, st, crashed, log), warnHeld(ctx, st, log))
+	})
+	if err != nil {
 		return err
 	}
 	counts := metrics.New(st)
@@ -117,6 +120,27 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		})
 	})
 	return g.Wait()
+}
+
+// bootPatience is how long a server that starts goes on trying while Postgres is away
+// between two of its first steps: both may have been restarted together.
+const bootPatience = 30 * time.Second
+
+// whileAway carries out a step of the start, again for as long as Postgres is away. A
+// SQLite that cannot be written will not be soon, and is an error at once.
+func (cfg Config) whileAway(ctx context.Context, log *slog.Logger, step func() error) error {
+	for begin := time.Now(); ; {
+		err := step()
+		if cfg.DatabaseURL == "" || !fault.Is(err, fault.Unavailable) || time.Since(begin) > bootPatience {
+			return err
+		}
+		log.Warn("the database does not answer, trying again", "error", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Second / 2):
+		}
+	}
 }
 
 // tuneMemory lets the heap, which is a few megabytes, grow to five times what is

@@ -44,11 +44,13 @@ type postgres struct {
 const openPatience = 30 * time.Second
 
 func openPostgres(ctx context.Context, url string, o Options) (*postgres, error) {
-	var p *postgres
-	var err error
 	for begin := time.Now(); ; {
-		if p, err = connectPostgres(ctx, url, o); err == nil {
-			break
+		p, err := connectPostgres(ctx, url, o)
+		if err == nil {
+			if err = p.locked(ctx, func() error { return migrate(ctx, p, true, o) }); err == nil {
+				return p, nil
+			}
+			p.close()
 		}
 		if !isAway(ctx, err) || time.Since(begin) > openPatience {
 			return nil, err
@@ -58,11 +60,6 @@ func openPostgres(ctx context.Context, url string, o Options) (*postgres, error)
 			return nil, ctx.Err()
 		}
 	}
-	if err := p.locked(ctx, func() error { return migrate(ctx, p, true, o) }); err != nil {
-		p.close()
-		return nil, err
-	}
-	return p, nil
 }
 
 // connectPostgres opens the pool and finds the schema it works in.
