@@ -51,7 +51,13 @@ func (w *work) occur(d store.Due, fire fireFunc) error {
 	}
 	next, left := rule.After(d.Next, w.now)
 	w.soon(next)
-	if !d.Active || env.Type == tenant.Development && w.now.Sub(d.Seen) > presentFor {
+	if !d.Active {
+		return w.tx.Advance(d, next, d.Last)
+	}
+	if env.Type == tenant.Development && w.now.Sub(d.Seen) > presentFor {
+		if err := w.tx.AddMiss(d.Instance, store.Miss{Gap: only(d.Next).Through(left), Reason: "No CLI was connected"}); err != nil {
+			return err
+		}
 		return w.tx.Advance(d, next, d.Last)
 	}
 	last := d.Next

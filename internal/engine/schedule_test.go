@@ -172,7 +172,8 @@ func TestScheduleSwitchedOff(t *testing.T) {
 	})
 }
 
-// TestScheduleInDevelopment: nobody's laptop is there, then it is, then it is gone.
+// TestScheduleInDevelopment: nobody's laptop is there, then it is, then it is gone, and so
+// is the server for a while.
 func TestScheduleInDevelopment(t *testing.T) {
 	t.Parallel()
 	inBubble(t, tenant.Development, func(t *testing.T, r *rig) {
@@ -188,7 +189,17 @@ func TestScheduleInDevelopment(t *testing.T) {
 		if got := at(r.fired(s.ID)); got != "00:04 00:05" {
 			t.Errorf("it fired at %s", got)
 		}
-		if i, misses := r.read(s.ID); misses != nil || time.Until(i.Next) > time.Minute {
+		r.stop()
+		time.Sleep(10 * time.Minute)
+		r.start(t, engine.Options{})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		day := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+		want := []store.Miss{
+			{Gap: schedule.Gap{From: day.Add(6 * time.Minute), To: day.Add(26 * time.Minute), Count: 21}, Reason: "No CLI was connected"},
+			{Gap: schedule.Gap{From: day.Add(time.Minute), To: day.Add(3 * time.Minute), Count: 3}, Reason: "No CLI was connected"},
+		}
+		if i, misses := r.read(s.ID); !slices.Equal(misses, want) || time.Until(i.Next) > time.Minute {
 			t.Errorf("it stands at %s and missed %+v", i.Next, misses)
 		}
 	})

@@ -89,6 +89,14 @@ type Gap struct {
 	Count    int // of more than a thousand, a thousand
 }
 
+// Through is the gap from the beginning of g to the end of the one that follows, if there is one.
+func (g Gap) Through(following Gap) Gap {
+	if following.Count > 0 {
+		g.To, g.Count = following.To, g.Count+following.Count
+	}
+	return g
+}
+
 // After is the catch-up rule: which occurrence follows the one that is handled now,
 // zero when there is none. Whatever else has come due since then is left out, so
 // that time without a server costs one late fire and leaves no backlog.

@@ -57,14 +57,22 @@ type Miss struct {
 // maxMisses is how many rows of misses an instance keeps.
 const maxMisses = 100
 
-// AddMiss records that nothing came of occurrences of an instance. Of many it keeps the newest.
+// AddMiss records that nothing came of occurrences of an instance. They lengthen the newest
+// row if they were missed for the same reason and nothing has fired since. Of many rows it
+// keeps the newest.
 func (tx *Tx) AddMiss(i Instance, m Miss) error {
+	n, err := tx.Exec(`UPDATE schedule_miss SET to_at = $1, count = count + $2 WHERE env_id = $3 AND schedule_id = $4 AND reason = $5
+		AND from_at > $6 AND from_at = (SELECT max(from_at) FROM schedule_miss WHERE env_id = $3 AND schedule_id = $4)`,
+		m.To.UnixMicro(), m.Count, i.EnvID, i.ID, m.Reason, i.Last.UnixMicro())
+	if err != nil || n > 0 {
+		return err
+	}
 	if _, err := tx.Exec(`INSERT INTO schedule_miss (env_id, schedule_id, from_at, to_at, count, reason) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (env_id, schedule_id, from_at) DO UPDATE SET to_at = excluded.to_at, count = excluded.count, reason = excluded.reason`,
 		i.EnvID, i.ID, m.From.UnixMicro(), m.To.UnixMicro(), m.Count, m.Reason); err != nil {
 		return err
 	}
-	_, err := tx.Exec(`DELETE FROM schedule_miss WHERE env_id = $1 AND schedule_id = $2 AND from_at < (SELECT min(from_at) FROM
+	_, err = tx.Exec(`DELETE FROM schedule_miss WHERE env_id = $1 AND schedule_id = $2 AND from_at < (SELECT min(from_at) FROM
 		(SELECT from_at FROM schedule_miss WHERE env_id = $1 AND schedule_id = $2 ORDER BY from_at DESC LIMIT $3) AS kept)`,
 		i.EnvID, i.ID, maxMisses)
 	return err
