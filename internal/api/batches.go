@@ -52,7 +52,7 @@ func (a *API) createBatch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	b, cached, err := a.engine.CreateBatch(r.Context(), p.Env, engine.NewBatch{
-		RunCount: body.RunCount, ParentID: body.ParentID, ResumeParent: body.ResumeParent && body.ParentID != "",
+		RunCount: body.RunCount, Tasks: body.Tasks, ParentID: body.ParentID, ResumeParent: body.ResumeParent && body.ParentID != "",
 		Key:     engine.Key{Text: body.Key.Text, TTL: batchKeyTTL, Options: body.Key.Options},
 		Request: h.request, OneTime: engine.OneTime{Token: p.OneTime, ExpiresAt: p.ExpiresAt},
 	})

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"sear/internal/fault"
 	"sear/internal/id"
@@ -14,6 +16,7 @@ import (
 // NewBatch is the first phase of a batch trigger.
 type NewBatch struct {
 	RunCount     int
+	Tasks        []string // of the items, none when the caller does not say
 	ParentID     string
 	ResumeParent bool // the parent waits for all items, from the moment they are there
 	Key          Key
@@ -21,9 +24,14 @@ type NewBatch struct {
 	OneTime      OneTime
 }
 
+// senderWait is how long the items of a batch are taken to be on their way from whoever
+// made it. Later, the next caller with the same key sends them, for the first may have died.
+const senderWait = time.Minute
+
 // CreateBatch promises a batch; cached reports that a key led to an earlier one,
-// whose items are not to be sent again. A parent that waits for its own batch, which is not
-// sealed yet, is to send them: its last attempt died before it had, and those that came are recognised.
+// whose items are not to be sent again. They are when that one is not sealed and its sender
+// seems to have died, and so they are by a parent that waits for its own batch: its last
+// attempt died before it had sent all. Those that came are recognised.
 func (e *Engine) CreateBatch(ctx context.Context, env *tenant.Environment, n NewBatch) (b store.Batch, cached bool, err error) {
 	err = e.update(ctx, func(w *work) (err error) {
 		if n.ResumeParent {
@@ -41,6 +49,8 @@ func (e *Engine) CreateBatch(ctx context.Context, env *tenant.Environment, n New
 		case n.ResumeParent && b.Status == store.BatchProcessing:
 			return w.waitForStored(env, n.ParentID, b)
 		}
+		abandoned := b.Status == store.BatchPending && !b.CreatedAt.After(w.now.Add(-senderWait))
+		cached = !abandoned || b.RunCount != n.RunCount
 		return nil
 	})
 	return b, cached && !madeBy(b, n.Request), err // the answer of an earlier try was lost: its items are still to come
@@ -64,6 +74,9 @@ func madeBy(b store.Batch, request string) bool { return request != "" && b.Requ
 // What is returned of items is the batch's.
 func (e *Engine) TriggerBatch(ctx context.Context, env *tenant.Environment, n NewBatch, items []Item) (b store.Batch, done []store.BatchItem, cached bool, err error) {
 	n.RunCount = len(items)
+	for _, item := range items {
+		n.Tasks = append(n.Tasks, item.Task)
+	}
 	err = e.update(ctx, func(w *work) (err error) {
 		if n.ResumeParent {
 			if _, err := w.parent(env, Trigger{Task: "a batch", ParentID: n.ParentID, ResumeParent: true}); err != nil {
@@ -106,15 +119,19 @@ func (w *work) batch(env *tenant.Environment, n NewBatch) (store.Batch, bool, er
 	if found {
 		return b, true, nil
 	}
-	b = store.Batch{ID: id.New(w.now), EnvID: env.ID, RunCount: n.RunCount, Status: store.BatchPending,
+	b = store.Batch{ID: id.New(w.now), EnvID: env.ID, RunCount: n.RunCount, Status: store.BatchPending, Tasks: taskSet(n.Tasks),
 		ParentID: n.ParentID, ResumeParent: n.ResumeParent, Key: n.Key.stored(w.now), KeyOptions: n.Key.Options,
 		Request: n.Request, Due: w.now.Add(w.e.opt.SealWait), CreatedAt: w.now, UpdatedAt: w.now}
 	w.soon(b.Due)
 	return b, false, w.tx.AddBatch(b)
 }
 
+// taskSet is tasks as a batch keeps them.
+func taskSet(tasks []string) []string { return slices.Compact(slices.Sorted(slices.Values(tasks))) }
+
 // batchOf finds the batch that a key or an earlier try of the same call made. A key that
-// has expired, or whose batch was given up, is free again.
+// has expired, or whose batch was given up, is free again. One of a batch of other tasks is a
+// fault.Invalid: its items are not those that are wanted.
 func (w *work) batchOf(env *tenant.Environment, n NewBatch) (b store.Batch, found bool, err error) {
 	if n.Key.Text == "" && n.Request == "" {
 		return b, false, nil
@@ -128,6 +145,8 @@ func (w *work) batchOf(env *tenant.Environment, n NewBatch) (b store.Batch, foun
 		return b, true, nil
 	case b.Status == store.BatchAborted, b.Key.Key != "" && !b.Key.ExpiresAt.After(w.now):
 		return store.Batch{}, false, w.tx.ReleaseBatchKey(b.ID)
+	case len(n.Tasks) > 0 && len(b.Tasks) > 0 && !slices.Equal(taskSet(n.Tasks), b.Tasks):
+		return b, false, fault.New(fault.Invalid, "Cannot create batch as it has already been created with the same idempotency key.")
 	}
 	return b, true, nil
 }

@@ -88,3 +88,63 @@ func TestBatchRepeatedAfterItsKey(t *testing.T) {
 		}
 	})
 }
+
+// TestBatchKeyOfTasks: a key leads to the batch of the same tasks, in whatever order, and
+// not to another's, whose items the caller would take for its own.
+func TestBatchKeyOfTasks(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, r *rig) {
+		key := engine.Key{Text: "k", TTL: time.Hour}
+		b, _, err := r.CreateBatch(r.ctx, r.env, engine.NewBatch{RunCount: 2, Tasks: []string{"b", "a", "b"}, Key: key})
+		r.ok(err)
+		for _, same := range [][]string{{"a", "b"}, nil} {
+			if again, cached, err := r.CreateBatch(r.ctx, r.env, engine.NewBatch{RunCount: 2, Tasks: same, Key: key}); err != nil || !cached || again.ID != b.ID {
+				t.Errorf("tasks %v: %s, cached %v, %v", same, again.ID, cached, err)
+			}
+		}
+		if _, _, err := r.CreateBatch(r.ctx, r.env, engine.NewBatch{RunCount: 2, Tasks: []string{"a"}, Key: key}); !fault.Is(err, fault.Invalid) {
+			t.Errorf("other tasks: %v", err)
+		}
+		send := func(task string) error {
+			_, _, _, err := r.TriggerBatch(r.ctx, r.env, engine.NewBatch{Key: engine.Key{Text: "whole", TTL: time.Hour}},
+				[]engine.Item{{Trigger: engine.Trigger{Task: task}}})
+			return err
+		}
+		r.ok(send("a"))
+		r.ok(send("a"))
+		if err := send("b"); !fault.Is(err, fault.Invalid) {
+			t.Errorf("other tasks in one piece: %v", err)
+		}
+	})
+}
+
+// TestBatchOfDeadCaller: a batch whose sender has died is completed by the next caller with its key.
+func TestBatchOfDeadCaller(t *testing.T) {
+	t.Parallel()
+	inBubble(t, tenant.Production, func(t *testing.T, r *rig) {
+		n := engine.NewBatch{RunCount: 1, Key: engine.Key{Text: "k", TTL: time.Hour}}
+		create := func(n engine.NewBatch) (string, bool) {
+			b, cached, err := r.CreateBatch(r.ctx, r.env, n)
+			r.ok(err)
+			return b.ID, cached
+		}
+		first, _ := create(n)
+		if again, cached := create(n); again != first || !cached {
+			t.Errorf("while the first is sending: %s, cached %v", again, cached)
+		}
+		time.Sleep(time.Minute)
+		if again, cached := create(n); again != first || cached {
+			t.Errorf("after a minute: %s, cached %v", again, cached)
+		}
+		more := n
+		more.RunCount = 2
+		if _, cached := create(more); !cached {
+			t.Error("who has more items is asked for them")
+		}
+		must(r.AddItems(r.ctx, r.env, first, []engine.Item{{Trigger: engine.Trigger{Task: "child"}}}))(t)
+		must(r.SealBatch(r.ctx, r.env, first))(t)
+		if again, cached := create(n); again != first || !cached {
+			t.Errorf("once it is sealed: %s, cached %v", again, cached)
+		}
+	})
+}

@@ -90,10 +90,10 @@ func (e *Engine) CompleteToken(ctx context.Context, env *tenant.Environment, tok
 	})
 }
 
-// waitpoint makes a waitpoint, or finds the one that holds the key.
+// waitpoint makes a waitpoint, or finds the one of its kind that holds the key.
 func (w *work) waitpoint(env *tenant.Environment, kind store.WaitKind, due time.Time, key Key, tags []string) (store.Waitpoint, bool, error) {
 	if key.Text != "" {
-		p, err := w.tx.WaitpointByKey(env.ID, key.Text)
+		p, err := w.tx.WaitpointByKey(env.ID, kind, key.Text)
 		switch {
 		case err == nil && p.Key.ExpiresAt.After(w.now):
 			return p, true, nil

@@ -186,6 +186,27 @@ func TestTokens(t *testing.T) {
 	})
 }
 
+// TestKeysByKind: a token, a wait and a run may have the same key, and none is taken for another.
+func TestKeysByKind(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, r *rig) {
+		key := engine.Key{Text: "k"}
+		id := r.trigger(engine.Trigger{Task: "hello", Key: key})
+		r.begin()
+		token, cached, err := r.CreateToken(r.ctx, r.env, time.Time{}, key, nil)
+		if err != nil || cached {
+			t.Fatal(err, cached)
+		}
+		p := must(r.WaitFor(r.ctx, r.env, id, time.Now().Add(time.Hour), key))(t)
+		if p.ID == token.ID || p.Kind != store.WaitDatetime || p.Due.IsZero() {
+			t.Errorf("waits for %+v", p)
+		}
+		if same, cached, err := r.CreateToken(r.ctx, r.env, time.Time{}, key, nil); err != nil || !cached || same.ID != token.ID {
+			t.Errorf("the token's key: cached %v, %v", cached, err)
+		}
+	})
+}
+
 func TestWaitsInTime(t *testing.T) {
 	t.Parallel()
 	inBubble(t, tenant.Production, func(t *testing.T, r *rig) {

@@ -25,6 +25,7 @@ type Batch struct {
 	ID, EnvID    string
 	RunCount     int
 	Status       BatchStatus
+	Tasks        []string // sorted, of its items; none when whoever made it did not say
 	ParentID     string
 	ResumeParent bool // the parent waits for the whole batch
 	Key          run.IdempotencyKey
@@ -36,12 +37,12 @@ type Batch struct {
 	SealedAt     time.Time
 }
 
-const batchColumns = `id, env_id, run_count, status, parent_id, resume_parent, idem_key, idem_expires, key_options, request_key, due_at, created_at, updated_at, sealed_at`
+const batchColumns = `id, env_id, run_count, status, tasks, parent_id, resume_parent, idem_key, idem_expires, key_options, request_key, due_at, created_at, updated_at, sealed_at`
 
 func scanBatch(rs row) (Batch, error) {
 	var b Batch
 	var status string
-	err := rs.Scan(&b.ID, &b.EnvID, &b.RunCount, &status, text(&b.ParentID), &b.ResumeParent, text(&b.Key.Key), instant(&b.Key.ExpiresAt),
+	err := rs.Scan(&b.ID, &b.EnvID, &b.RunCount, &status, jsonInto(&b.Tasks), text(&b.ParentID), &b.ResumeParent, text(&b.Key.Key), instant(&b.Key.ExpiresAt),
 		jsonInto(&b.KeyOptions), text(&b.Request), instant(&b.Due), instant(&b.CreatedAt), instant(&b.UpdatedAt), instant(&b.SealedAt))
 	b.Status = BatchStatus(status)
 	return b, err
@@ -53,9 +54,9 @@ func (tx *Tx) AddBatch(b Batch) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(`INSERT INTO batch (id, env_id, run_count, status, parent_id, resume_parent, idem_key, idem_expires, key_options,
-		request_key, due_at, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)`,
-		b.ID, b.EnvID, b.RunCount, string(b.Status), orNull(b.ParentID), flag(b.ResumeParent), orNull(b.Key.Key), micros(b.Key.ExpiresAt),
+	_, err = tx.Exec(`INSERT INTO batch (id, env_id, run_count, status, tasks, parent_id, resume_parent, idem_key, idem_expires, key_options,
+		request_key, due_at, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)`,
+		b.ID, b.EnvID, b.RunCount, string(b.Status), jsonOrNull(b.Tasks), orNull(b.ParentID), flag(b.ResumeParent), orNull(b.Key.Key), micros(b.Key.ExpiresAt),
 		options, orNull(b.Request), micros(b.Due), micros(b.CreatedAt))
 	return err
 }

@@ -82,9 +82,9 @@ func (tx *Tx) LockWaitpoint(envID, id string) (Waitpoint, error) {
 	return tx.oneWaitpoint(`SELECT `+waitpointColumns+` FROM waitpoint WHERE id = $1 AND env_id = $2 {{lock}}`, id, envID)
 }
 
-// WaitpointByKey reads the waitpoint that holds an idempotency key.
-func (tx *Tx) WaitpointByKey(envID, key string) (Waitpoint, error) {
-	return tx.oneWaitpoint(`SELECT `+waitpointColumns+` FROM waitpoint WHERE env_id = $1 AND idem_key = $2 {{lock}}`, envID, key)
+// WaitpointByKey reads the waitpoint that holds an idempotency key among those of its kind.
+func (tx *Tx) WaitpointByKey(envID string, kind WaitKind, key string) (Waitpoint, error) {
+	return tx.oneWaitpoint(`SELECT `+waitpointColumns+` FROM waitpoint WHERE env_id = $1 AND kind = $2 AND idem_key = $3 {{lock}}`, envID, string(kind), key)
 }
 
 func (tx *Tx) oneWaitpoint(query string, args ...any) (Waitpoint, error) {
