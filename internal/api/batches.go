@@ -207,13 +207,18 @@ func (s *itemStream) add(ctx context.Context, item wire.Item) error {
 // engineItem puts an item into the engine's words. What a rule refuses becomes a run
 // that has failed from the start; what breaks the schema is an error, and so is what may work later.
 func (a *API) engineItem(ctx context.Context, env *tenant.Environment, h headers, item wire.Item) (engine.Item, error) {
-	out := engine.Item{Index: item.Index, Trigger: engine.Trigger{Task: item.Task}, Failed: item.Failed}
+	out := engine.Item{Index: item.Index, Trigger: engine.Trigger{Task: item.Task, Traceparent: h.traceparent}, Failed: item.Failed}
 	if out.Failed != nil {
 		return out, nil
 	}
 	wanted, err := item.Trigger(time.Now())
+	var t engine.Trigger
 	if err == nil {
-		out.Trigger, err = a.engineTrigger(ctx, env, h, item.Task, wanted)
+		t, err = a.engineTrigger(ctx, env, h, item.Task, wanted)
+	}
+	if err == nil {
+		out.Trigger = t
+		return out, nil
 	}
 	var refused *fault.Error
 	switch {

@@ -152,7 +152,7 @@ func refusedReplay(err error) error {
 // change puts what the body says over the trigger of the replayed run. What only
 // concerned that run is not in the trigger, so it can be set in any case.
 func (b *replayBody) change(t *engine.Trigger, to engine.Trigger) {
-	t.Request, t.Extra.Trace, t.Extra.ParentSpan = to.Request, to.Extra.Trace, to.Extra.ParentSpan
+	t.Request, t.Traceparent = to.Request, to.Traceparent
 	t.DelayUntil, t.TTL, t.Extra.TTL, t.Key = to.DelayUntil, to.TTL, to.Extra.TTL, to.Key
 	t.MaxAttempts, t.MaxDuration, t.PriorityMS, t.Version = to.MaxAttempts, to.MaxDuration, to.PriorityMS, to.Version
 	for name := range b.said {

@@ -263,6 +263,9 @@ func TestScheduledRun(t *testing.T) {
 		if len(list.Data) != 1 {
 			t.Fatalf("listed are %+v", list)
 		}
+		if traceID, root := s.trace(list.Data[0].ID); traceID == "" || root.RunID != list.Data[0].ID || root.ParentID != "" {
+			t.Errorf("its trace is %q %+v", traceID, root)
+		}
 		got := body[struct {
 			TaskKind string
 			Payload  struct{ Timestamp time.Time }

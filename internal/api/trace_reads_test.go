@@ -110,6 +110,35 @@ func TestTrace(t *testing.T) {
 	})
 }
 
+// TestTraceOfEveryRun: a run has a span whoever made it, and one that could not be
+// triggered hangs where it was wanted.
+func TestTraceOfEveryRun(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.register("my-task")
+	parent := s.trigger(`{}`)
+	parentTrace, _ := s.trace(parent)
+
+	bulk := body[struct{ ID string }](t, s.bulk(`{"action":"replay","runIds":["`+parent+`"]}`)).ID
+	replay := s.list(s.Client, "/api/v1/runs", "filter[bulkAction]", bulk).ids()[0]
+	if traceID, root := s.trace(replay); traceID == parentTrace || root.RunID != replay {
+		t.Errorf("the bulk replay: %s %+v", traceID, root)
+	}
+
+	worker := headers(s.Client, "X-Trigger-Worker", "true", "Traceparent", s.detail(s.env, parent).Extra.Trace["traceparent"])
+	batch := s.newBatch(2)
+	s.sendItems(worker, batch, `{"index":0,"task":"my-task","options":{"lockToVersion":"none"}}`+"\n"+
+		`{"index":1,"task":"my-task","payload":"../x","options":{"payloadType":"application/store"}}`)
+	for index, d := range s.batchRuns(batch) {
+		if d.Status != run.StatusSystemFailure || d.Task != "my-task" {
+			t.Errorf("item %d of %q: %s", index, d.Task, d.Status)
+		}
+		if traceID, _, _ := wire.ParseTraceparent(d.Extra.Trace["traceparent"]); traceID != parentTrace {
+			t.Errorf("item %d belongs to %q", index, traceID)
+		}
+	}
+}
+
 func TestTracePages(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -102,13 +101,12 @@ func (a *API) engineTrigger(ctx context.Context, env *tenant.Environment, h head
 	if err != nil {
 		return engine.Trigger{}, err
 	}
-	trace := h.trace()
 	out := engine.Trigger{
 		Task: task, Payload: payload, Metadata: t.Metadata, Queue: t.Queue, ConcurrencyKey: t.ConcurrencyKey,
 		DelayUntil: t.DelayUntil, TTL: t.TTL, Tags: t.Tags, Test: t.Test, Key: engine.Key(t.Key), Machine: t.Machine,
 		MaxAttempts: t.MaxAttempts, MaxDuration: t.MaxDuration, PriorityMS: t.PriorityMS, Version: t.Version, External: t.External,
 		Debounce: (*engine.Debounce)(t.Debounce), ParentID: t.ParentID, ResumeParent: t.ResumeParent,
-		Extra: run.Extra{Context: t.Context, Trace: trace.Context, ParentSpan: trace.Parent, Source: h.source, TTL: t.TTLText, Streams: h.streams},
+		Traceparent: h.traceparent, Extra: run.Extra{Context: t.Context, Source: h.source, TTL: t.TTLText, Streams: h.streams},
 	}
 	if t.Debounce != nil {
 		out.Extra.Debounce = t.Debounce.Key
@@ -206,13 +204,6 @@ func source(r *http.Request) string {
 		return v
 	}
 	return "api"
-}
-
-// trace gives a run its root span.
-func (h headers) trace() wire.Trace {
-	var random [24]byte
-	rand.Read(random[:]) // never fails
-	return wire.NewTrace(h.traceparent, random)
 }
 
 // checkLength refuses a body that is too large before it is read. The routes that use

@@ -272,18 +272,8 @@ func (w *work) addItem(env *tenant.Environment, b store.Batch, parent run.Run, i
 	c.Run.ID, c.Run.BatchID, c.Run.BatchIndex = runID, b.ID, item.Index
 	t.ResumeParent = b.ResumeParent
 	w.family(&c, t, parent)
-	return done, w.createItem(env, c, t)
-}
-
-func (w *work) createItem(env *tenant.Environment, c run.Create, t Trigger) error {
-	d := run.Definition{Payload: t.Payload, Metadata: t.Metadata, Seed: t.Metadata, Tags: t.Tags, Test: t.Test,
-		Key: t.Key.stored(w.now), Extra: t.Extra}
-	d.Extra.KeyOptions, d.Extra.PriorityMS, d.Extra.ExternalDeployment = t.Key.Options, t.PriorityMS, t.External
-	r, err := w.create(env, c, d)
-	if err == nil && t.Debounce != nil {
-		w.leadTo(env, t, r.ID)
-	}
-	return err
+	_, err := w.createFor(env, c, t)
+	return done, err
 }
 
 // untriggered is the error of a run that stands in for an item that was refused.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"sear/internal/run"
 	"sear/internal/store"
 	"sear/internal/tenant"
+	"sear/internal/wire"
 )
 
 // Trigger is a wish to run a task, decoded and checked as far as that goes
@@ -38,7 +40,8 @@ type Trigger struct {
 	ParentID       string
 	ResumeParent   bool // the parent waits for this run
 	OneTime        OneTime
-	Extra          run.Extra // to be stored with the run
+	Traceparent    string    // W3C: the span above that of the run; "" begins a trace
+	Extra          run.Extra // to be stored with the run, but for what follows from the fields above
 }
 
 // Debounce folds triggers with the same key into one delayed run.
@@ -213,12 +216,21 @@ func (w *work) newRun(env *tenant.Environment, t Trigger, parent run.Run) (run.R
 	}
 	c.Run.ID = id.New(w.now)
 	w.family(&c, t, parent)
+	return w.createFor(env, c, t)
+}
+
+// createFor makes the run of a trigger that has been resolved, with a span of its own.
+func (w *work) createFor(env *tenant.Environment, c run.Create, t Trigger) (run.Run, error) {
 	d := run.Definition{
 		Payload: t.Payload, Metadata: t.Metadata, Seed: t.Metadata, Tags: t.Tags, Test: t.Test,
 		Key: t.Key.stored(w.now), CallKey: t.Request, Extra: t.Extra,
 	}
 	d.Extra.KeyOptions = t.Key.Options
 	d.Extra.PriorityMS, d.Extra.ExternalDeployment = t.PriorityMS, t.External
+	var random [24]byte
+	rand.Read(random[:]) // never fails
+	trace := wire.NewTrace(t.Traceparent, random)
+	d.Extra.Trace, d.Extra.ParentSpan = trace.Context, trace.Parent
 	r, err := w.create(env, c, d)
 	if err == nil && t.Debounce != nil {
 		w.leadTo(env, t, r.ID)

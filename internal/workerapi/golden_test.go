@@ -19,8 +19,11 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
+// childTrace is the trace that the child belongs to.
+const childTrace = "305ad374f0f8926d19fb6183ce00ddd7"
+
 // normal makes answers of different runs of the test alike: ids are numbered in the
-// order in which they appear, instants and the server's address are replaced.
+// order in which they appear, instants, spans and the server's address are replaced.
 type normal struct {
 	ids map[string]string
 	url string
@@ -31,6 +34,7 @@ var (
 	anInstant = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
 	aVersion  = regexp.MustCompile(`"\d{8}\.1"`)
 	aProject  = regexp.MustCompile(`proj_[a-z]{20}`)
+	aSpan     = regexp.MustCompile(`"00-[0-9a-f]{32}-[0-9a-f]{16}-01"`)
 	aDerived  = regexp.MustCompile(`"queue_[0-9a-f]{26}"`)
 )
 
@@ -44,6 +48,12 @@ func (n *normal) text(b []byte) []byte {
 	b = anInstant.ReplaceAll(b, []byte("<instant>"))
 	b = aVersion.ReplaceAll(b, []byte(`"<version>"`))
 	b = aProject.ReplaceAll(b, []byte("<project>"))
+	b = aSpan.ReplaceAllFunc(b, func(found []byte) []byte {
+		if bytes.Contains(found, []byte(childTrace)) {
+			return []byte(`"00-` + childTrace + `-<span>-01"`)
+		}
+		return []byte(`"00-<trace>-<span>-01"`)
+	})
 	b = aDerived.ReplaceAll(b, []byte(`"queue_<hash>"`))
 	return bytes.ReplaceAll(b, []byte(n.url), []byte("<origin>"))
 }
@@ -109,8 +119,8 @@ func (r *rig) family(n *normal, parent, parentID string) {
 		Task: "child", ParentID: parentID, Payload: run.Packet{Data: `{"json":{"n":1},"meta":{}}`, Type: run.TypeSuper},
 		Metadata: run.Packet{Data: `{"b":1.0,"a":{}}`, Type: run.TypeJSON}, Tags: []string{"one", "two"}, Test: true, PriorityMS: 2500,
 		Key: engine.Key{Text: "hash-of-key", Options: &run.KeyOptions{Key: "key", Scope: "run"}},
-		Extra: run.Extra{ReplayedFrom: "run_x", Region: "here", Streams: "v2",
-			Trace: map[string]string{"traceparent": "00-305ad374f0f8926d19fb6183ce00ddd7-cfc79ec666460265-01"}},
+		Traceparent: "00-" + childTrace + "-cfc79ec666460265-01",
+		Extra:       run.Extra{ReplayedFrom: "run_x", Region: "here", Streams: "v2"},
 	}
 	if _, err := r.engine.AddItems(t.Context(), r.env, b.ID, []engine.Item{{Index: 0, Trigger: child}}); err != nil {
 		t.Fatal(err)
