@@ -260,6 +260,10 @@ func showBulk(b store.Bulk) shownBulk {
 
 // createBulk serves POST /api/v1/bulk-actions.
 func (a *API) createBulk(w http.ResponseWriter, r *http.Request) error {
+	h, err := readHeaders(r)
+	if err != nil {
+		return err
+	}
 	body, err := rest.Decode[bulkBody](r, maxBulkBody)
 	if err != nil {
 		return err
@@ -268,6 +272,7 @@ func (a *API) createBulk(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	wanted.Request = h.request
 	bulkID, err := a.engine.CreateBulk(r.Context(), environment(r), wanted)
 	if fault.Is(err, fault.Limit) {
 		return rest.WithHeader(err, "X-Should-Retry", "false") // one that runs may take long

@@ -203,6 +203,29 @@ func TestBulkReplayCap(t *testing.T) {
 	expect(t, "after an abort", s.Call(t, "POST", bulkPath, replay), 202, `{"id":"*"}`)
 }
 
+// TestBulkRequestRepeated: a call that is sent again, as after a lost answer, is one bulk
+// action; it is no replay too many, either.
+func TestBulkRequestRepeated(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, s *site) {
+		s.trigger(`{}`)
+		for range engine.MaxBulkReplays - 1 {
+			s.pendingBulk(store.BulkReplay)
+		}
+		create := func(key string) servertest.Response {
+			return headers(s.Client, "X-Trigger-Request-Idempotency-Key", key).Call(t, "POST", bulkPath, `{"action":"replay","filter":{"isTest":true}}`)
+		}
+		first := create("one")
+		expect(t, "first", first, 202, `{"id":"*"}`)
+		if again := create("one"); again.Status != 202 || string(again.Body) != string(first.Body) {
+			t.Errorf("%s and then %d %s", first.Body, again.Status, again.Body)
+		}
+		if other := create("two"); string(other.Body) == string(first.Body) {
+			t.Errorf("another call was answered %s", other.Body)
+		}
+	})
+}
+
 func TestListBulkActions(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

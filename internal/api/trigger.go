@@ -158,7 +158,7 @@ type headers struct {
 	traceparent string // "" when the run begins a trace of its own
 }
 
-// readHeaders reads the headers of a trigger call.
+// readHeaders reads the headers of a call that makes runs.
 func readHeaders(r *http.Request) (headers, error) {
 	var problems rest.Problems
 	h := headers{

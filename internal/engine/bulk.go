@@ -21,18 +21,20 @@ const bulkBatch = 50
 
 // NewBulk is a wish for a bulk action.
 type NewBulk struct {
-	Kind   store.BulkKind
-	Name   string
-	Region string          // where to replay, "": where each run was
-	Filter store.RunFilter // the environment is added to it
+	Kind    store.BulkKind
+	Name    string
+	Region  string          // where to replay, "": where each run was
+	Filter  store.RunFilter // the environment is added to it
+	Request string          // transport idempotency key of the HTTP call
 }
 
 // CreateBulk begins a bulk action on the runs that exist and match by now. It goes on
-// in the background, also after a restart. Too many replays at once are a fault.Limit.
+// in the background, also after a restart. A call that is sent again is answered with what
+// it began. Too many replays at once are a fault.Limit.
 func (e *Engine) CreateBulk(ctx context.Context, env *tenant.Environment, n NewBulk) (string, error) {
 	at := now()
 	b := store.Bulk{ID: id.New(at), EnvID: env.ID, Kind: n.Kind, Status: store.BulkPending, Name: n.Name, Region: n.Region,
-		Filter: n.Filter, CreatedAt: at}
+		Filter: n.Filter, Request: n.Request, CreatedAt: at}
 	b.Filter.Envs = []string{env.ID}
 	if c := &b.Filter.Created; b.Filter.IDs == nil && (c.To.IsZero() || c.To.After(at)) {
 		c.To = at
@@ -43,7 +45,17 @@ func (e *Engine) CreateBulk(ctx context.Context, env *tenant.Environment, n NewB
 	}); err != nil {
 		return "", err
 	}
+	bulkID := b.ID
 	err := e.update(ctx, func(w *work) error {
+		if err := w.tx.LockEnvironment(env.ID); err != nil {
+			return err
+		}
+		if n.Request != "" {
+			if first, err := w.tx.BulkByRequest(env.ID, n.Request); err != nil || first != "" {
+				bulkID = first
+				return err
+			}
+		}
 		if n.Kind == store.BulkReplay {
 			if err := w.mayReplay(env); err != nil {
 				return err
@@ -52,14 +64,11 @@ func (e *Engine) CreateBulk(ctx context.Context, env *tenant.Environment, n NewB
 		w.tx.AfterCommit(func() { e.bulks.add(b.ID) })
 		return w.tx.AddBulk(b)
 	})
-	return b.ID, err
+	return bulkID, err
 }
 
-// mayReplay refuses a bulk replay too many.
+// mayReplay refuses a bulk replay too many. The caller has locked the environment.
 func (w *work) mayReplay(env *tenant.Environment) error {
-	if err := w.tx.LockEnvironment(env.ID); err != nil {
-		return err
-	}
 	n, err := w.tx.CountPendingBulks(env.ID, store.BulkReplay)
 	if err == nil && n >= MaxBulkReplays {
 		err = fault.Newf(fault.Limit, "Too many concurrent bulk replays. Maximum is %d; wait for one to finish or abort one.", MaxBulkReplays)

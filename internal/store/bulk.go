@@ -36,17 +36,18 @@ type Bulk struct {
 	Name                    string
 	Region                  string    // where to replay, "": where each run was
 	Filter                  RunFilter // selects the runs
+	Request                 string    // transport idempotency key of the call that created it
 	LastRun                 string    // the run that was processed last; it goes on with older ones
 	Total, Success, Failure int
 	CreatedAt, CompletedAt  time.Time
 }
 
-const bulkColumns = `id, env_id, kind, status, name, region, filter, last_run, total, success, failure, created_at, completed_at`
+const bulkColumns = `id, env_id, kind, status, name, region, filter, request_key, last_run, total, success, failure, created_at, completed_at`
 
 func scanBulk(rs row) (Bulk, error) {
 	var b Bulk
 	var kind, status string
-	err := rs.Scan(&b.ID, &b.EnvID, &kind, &status, text(&b.Name), text(&b.Region), jsonInto(&b.Filter), text(&b.LastRun),
+	err := rs.Scan(&b.ID, &b.EnvID, &kind, &status, text(&b.Name), text(&b.Region), jsonInto(&b.Filter), text(&b.Request), text(&b.LastRun),
 		&b.Total, &b.Success, &b.Failure, instant(&b.CreatedAt), instant(&b.CompletedAt))
 	b.Kind, b.Status = BulkKind(kind), BulkStatus(status)
 	return b, err
@@ -66,8 +67,8 @@ func (tx *Tx) AddBulk(b Bulk) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(`INSERT INTO bulk (`+bulkColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-		b.ID, b.EnvID, string(b.Kind), string(b.Status), orNull(b.Name), orNull(b.Region), string(filter), orNull(b.LastRun),
+	_, err = tx.Exec(`INSERT INTO bulk (`+bulkColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+		b.ID, b.EnvID, string(b.Kind), string(b.Status), orNull(b.Name), orNull(b.Region), string(filter), orNull(b.Request), orNull(b.LastRun),
 		b.Total, b.Success, b.Failure, micros(b.CreatedAt), micros(b.CompletedAt))
 	return err
 }
@@ -75,6 +76,15 @@ func (tx *Tx) AddBulk(b Bulk) error {
 // Bulk reads a bulk action, fault.NotFound when the environment has none of that id.
 func (tx *Tx) Bulk(envID, id string) (Bulk, error) {
 	return tx.oneBulk(`SELECT `+bulkColumns+` FROM bulk WHERE id = $1 AND env_id = $2`, id, envID)
+}
+
+// BulkByRequest is the id of the bulk action that a call created, "" when there is none.
+func (tx *Tx) BulkByRequest(envID, request string) (string, error) {
+	ids, err := tx.texts(`SELECT id FROM bulk WHERE env_id = $1 AND request_key = $2`, envID, request)
+	if err != nil || len(ids) == 0 {
+		return "", err
+	}
+	return ids[0], nil
 }
 
 // LockBulk reads a bulk action for update, as Bulk does.

@@ -118,7 +118,7 @@ func (r *rig) family(n *normal, parent, parentID string) {
 	child := engine.Trigger{
 		Task: "child", ParentID: parentID, Payload: run.Packet{Data: `{"json":{"n":1},"meta":{}}`, Type: run.TypeSuper},
 		Metadata: run.Packet{Data: `{"b":1.0,"a":{}}`, Type: run.TypeJSON}, Tags: []string{"one", "two"}, Test: true, PriorityMS: 2500,
-		Key: engine.Key{Text: "hash-of-key", Options: &run.KeyOptions{Key: "key", Scope: "run"}},
+		Key:         engine.Key{Text: "hash-of-key", Options: &run.KeyOptions{Key: "key", Scope: "run"}},
 		Traceparent: "00-" + childTrace + "-cfc79ec666460265-01",
 		Extra:       run.Extra{ReplayedFrom: "run_x", Region: "here", Streams: "v2"},
 	}

@@ -1,0 +1,3 @@
+-- The call that created a bulk action, which may be sent again.
+ALTER TABLE bulk ADD COLUMN request_key TEXT;
+CREATE UNIQUE INDEX bulk_request ON bulk (env_id, request_key) WHERE request_key IS NOT NULL;
