@@ -36,6 +36,21 @@ func (r *rig) limit(n int) {
 	r.ok(r.st.Update(r.ctx, func(tx *store.Tx) error { return tx.LimitConcurrency(n) }))
 }
 
+// TestFirstComeFirstServed: triggers that were sent one after the other start in that
+// order, even those of one millisecond.
+func TestFirstComeFirstServed(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, r *rig) {
+		var sent []string
+		for range 10 {
+			sent = append(sent, r.trigger(engine.Trigger{Task: "hello"}))
+		}
+		if got := r.dequeued(10); !slices.Equal(got, sent) {
+			t.Errorf("sent as\n%v, dequeued as\n%v", sent, got)
+		}
+	})
+}
+
 // TestPauseRecalls: what was handed out and has not started goes back to its place,
 // what executes ends, and everything goes on in order after the pause.
 func TestPauseRecalls(t *testing.T) {

@@ -8,6 +8,6 @@ func From(at time.Time) string {
 	const lastMilli = 1<<48 - 1
 	ms := min(max(at.UnixMilli(), 0), lastMilli)
 	var b [15]byte
-	putMillis(b[:6], time.UnixMilli(ms))
+	putTime(b[:8], ms*1000)
 	return encoding.EncodeToString(b[:])
 }

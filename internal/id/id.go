@@ -35,22 +35,32 @@ var encoding = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPaddin
 // suffix is the shard and generation marker that upstream appends to its sortable ids.
 const suffix = "01"
 
-// New mints an internal id for the given instant. Ids of different milliseconds
-// sort by time; within one millisecond the order is random.
+// New mints an internal id for the given instant. Ids of different microseconds
+// sort by time; within one microsecond the order is random.
 func New(at time.Time) string {
-	var b [15]byte
-	putMillis(b[:6], at)
-	rand.Read(b[6:]) // never fails since Go 1.24
+	b := mint(at)
 	return encoding.EncodeToString(b[:]) + suffix
+}
+
+// mint makes the bytes of an id: six of milliseconds, as upstream's have, ten bits of the
+// microseconds after them, so that of two triggers one after the other the first is the
+// first in the queue, and chance.
+func mint(at time.Time) (b [15]byte) {
+	rand.Read(b[6:]) // never fails since Go 1.24
+	putTime(b[:8], at.UnixMicro())
+	return b
+}
+
+// putTime keeps the last six bits of b.
+func putTime(b []byte, us int64) {
+	binary.BigEndian.PutUint64(b, uint64(us/1000)<<16|uint64(us%1000)<<6|uint64(b[7]&0x3f))
 }
 
 // Sequence mints n internal ids for one instant in ascending order, so that the
 // items of a batch sort by their index.
 func Sequence(at time.Time, n int) []string {
-	var b [15]byte
-	putMillis(b[:6], at)
-	rand.Read(b[6:])
-	b[6] &= 0x7f // room to count upwards without overflowing into the time
+	b := mint(at)
+	b[7] &^= 1 << 5 // room to count upwards without overflowing into the time
 	ids := make([]string, n)
 	low := binary.BigEndian.Uint64(b[6:14])
 	for i := range ids {
@@ -58,12 +68,6 @@ func Sequence(at time.Time, n int) []string {
 		ids[i] = encoding.EncodeToString(b[:]) + suffix
 	}
 	return ids
-}
-
-func putMillis(b []byte, at time.Time) {
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(at.UnixMilli()))
-	copy(b, ms[2:])
 }
 
 // Friendly is the form the API shows.

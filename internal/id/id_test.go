@@ -14,9 +14,9 @@ import (
 func TestSortsByTime(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		ms := rapid.Int64Range(0, 1<<46).Draw(t, "ms")
-		gap := rapid.Int64Range(1, 1<<40).Draw(t, "gap")
-		a, b := id.New(time.UnixMilli(ms)), id.New(time.UnixMilli(ms+gap))
+		us := rapid.Int64Range(0, 1<<56).Draw(t, "us")
+		gap := rapid.Int64Range(1, 1<<50).Draw(t, "gap")
+		a, b := id.New(time.UnixMicro(us)), id.New(time.UnixMicro(us+gap))
 		if a >= b || len(a) != id.Len {
 			t.Fatalf("%s is not before %s", a, b)
 		}
@@ -25,13 +25,13 @@ func TestSortsByTime(t *testing.T) {
 
 func TestSequenceAscends(t *testing.T) {
 	t.Parallel()
-	now := time.UnixMilli(1795470891729)
+	now := time.UnixMicro(1795470891729_999)
 	ids := id.Sequence(now, 2000)
 	if !slices.IsSorted(ids) || len(slices.Compact(ids)) != 2000 {
 		t.Error("a sequence must ascend without repeats")
 	}
-	if later := id.New(now.Add(time.Millisecond)); ids[1999] >= later {
-		t.Errorf("the last of the sequence %s runs into the next millisecond %s", ids[1999], later)
+	if later := id.New(now.Add(time.Microsecond)); ids[1999] >= later {
+		t.Errorf("the last of the sequence %s runs into the next microsecond %s", ids[1999], later)
 	}
 }
 
