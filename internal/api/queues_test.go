@@ -188,6 +188,8 @@ func TestPauseRefused(t *testing.T) {
 		`{}`:                              `Validation error: Required at \"action\"`,
 		`{"action":"stop","type":"kind"}`: `Validation error: Invalid enum value. Expected 'id' | 'task' | 'custom', received 'kind' at \"type\"; Invalid enum value. Expected 'pause' | 'resume', received 'stop' at \"action\"`,
 		`{"action":1}`:                    `Validation error: Expected string, received number at \"action\"`,
+		`{"action":1,"type":2}`:           `Validation error: Expected string, received number at \"action\"; Expected string, received number at \"type\"`,
+		`{"action":"stop","type":2}`:      `Validation error: Expected string, received number at \"type\"; Invalid enum value. Expected 'pause' | 'resume', received 'stop' at \"action\"`,
 		`{"action":`:                      `Invalid JSON`,
 		``:                                `Request body is empty`,
 	} {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -76,43 +77,90 @@ func Decode[T any](r *http.Request, limit int64, opts ...Option) (T, error) {
 	return v, nil
 }
 
-// parse fills the T that v points at.
+// parse fills the T that v points at. What is of a wrong type is named together with
+// what T's own rules say of the rest.
 func parse(body []byte, v any, opts []Option) error {
+	var wrong Problems
 	switch {
 	case len(body) > 0:
-		if err := unmarshal(body, v); err != nil {
+		var err error
+		if wrong, err = unmarshal(body, v); err != nil {
 			return err
 		}
 	case !slices.Contains(opts, AllowEmpty):
 		return fault.New(fault.Malformed, "Request body is empty")
 	}
-	if checked, ok := v.(interface{ Validate() error }); ok {
-		return checked.Validate() // a pointer has the methods of both T and *T
+	checked, ok := v.(interface{ Validate() error }) // a pointer has the methods of both T and *T
+	if !ok {
+		return wrong.Err()
 	}
-	return nil
+	err := checked.Validate()
+	if len(wrong) == 0 {
+		return err
+	}
+	var broken Problems
+	errors.As(err, &broken)
+	return wrong.alsoElsewhere(broken).Err()
 }
 
-func unmarshal(body []byte, v any) error {
+// unmarshal fills what v points at, as far as the types in the body allow, and names those
+// that do not.
+func unmarshal(body []byte, v any) (Problems, error) {
 	if !utf8.Valid(body) || falsy(body) {
-		return fault.New(fault.Malformed, "Invalid JSON")
+		return nil, fault.New(fault.Malformed, "Invalid JSON")
 	}
 	err := json.Unmarshal(body, v)
 	if err == nil {
-		return nil
+		return nil, nil
 	}
 	var syntax *json.SyntaxError
 	var mismatch *json.UnmarshalTypeError
 	var own *fault.Error
 	switch {
 	case errors.As(err, &own):
-		return err // an UnmarshalJSON of ours said it better
+		return nil, err // an UnmarshalJSON of ours said it better
 	case errors.As(err, &syntax):
-		return fault.Wrap(fault.Malformed, err, "Invalid JSON")
+		return nil, fault.Wrap(fault.Malformed, err, "Invalid JSON")
 	case errors.As(err, &mismatch):
-		return Problems{{Code: "invalid_type", Message: expectation(mismatch), Path: mismatch.Field}}.Err()
+		whole := value{raw: body, alone: func(raw json.RawMessage) []byte { return raw }}
+		return whole.mismatches(reflect.TypeOf(v).Elem()), nil
 	default:
-		return fault.Wrap(fault.Malformed, err, "Validation error: Invalid input")
+		return nil, fault.Wrap(fault.Malformed, err, "Validation error: Invalid input")
 	}
+}
+
+// value is a value in a JSON body.
+type value struct {
+	raw   json.RawMessage
+	path  string
+	alone func(raw json.RawMessage) []byte // the body with only raw in it, in place of this value
+}
+
+// maxMismatches is how many values of a wrong type are named: a record may have any number.
+const maxMismatches = 20
+
+// mismatches names each value of a type that a T does not take. The decoder names only the
+// first, and by Go's names of embedded structs, so each is tried alone.
+func (v value) mismatches(t reflect.Type) (out Problems) {
+	var mismatch *json.UnmarshalTypeError
+	if !errors.As(json.Unmarshal(v.alone(v.raw), reflect.New(t).Interface()), &mismatch) {
+		return nil
+	}
+	var members map[string]json.RawMessage
+	_ = json.Unmarshal(v.raw, &members) // what is no object has none
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		member := value{raw: members[name], path: strings.TrimPrefix(v.path+"."+name, "."), alone: func(raw json.RawMessage) []byte {
+			object, _ := json.Marshal(map[string]json.RawMessage{name: raw}) // JSON that was valid before
+			return v.alone(object)
+		}}
+		if out = append(out, member.mismatches(t)...); len(out) >= maxMismatches {
+			return out[:maxMismatches]
+		}
+	}
+	if len(out) == 0 { // it is this value itself
+		return Problems{{Code: "invalid_type", Message: expectation(mismatch), Path: v.path}}
+	}
+	return out
 }
 
 // falsy reports whether the body is a JSON value that JavaScript takes for false.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,12 @@ import (
 	"sear/internal/rest"
 )
 
+type place struct {
+	Where string `json:"where"`
+}
+
 type trigger struct {
+	place
 	Payload json.RawMessage `json:"payload"`
 	Options struct {
 		Queue       string            `json:"queue"`
@@ -92,6 +98,10 @@ func TestDecodeRefuses(t *testing.T) {
 		{"record", `{"options":{"metadata":[]}}`, fault.Malformed, `Validation error: Expected object, received array at "options.metadata"`},
 		{"text", `{"options":{"level":7}}`, fault.Malformed, `Validation error: Expected string, received number at "options.level"`},
 		{"date", `{"options":{"delay":"tomorrow"}}`, fault.Malformed, "Validation error: Invalid input"},
+		{"several, with the rules", `{"payload":1,"options":{"queue":"bad","tags":[7],"test":"yes","priority":-1}}`, fault.Malformed,
+			`Validation error: Expected string, received number at "options.tags"; Expected boolean, received string at "options.test"; Invalid queue at "options.queue"`},
+		{"of an embedded struct", `{"where":1,"options":{"level":[]}}`, fault.Malformed,
+			`Validation error: Expected string, received array at "options.level"; Expected string, received number at "where"`},
 		{"own words", `{"options":{"machine":"tiny"}}`, fault.Invalid, "No such machine"},
 		{"rules, all named", `{"options":{"queue":"bad","tags":["a","b","c"],"priority":-1}}`, fault.Malformed,
 			`Validation error: Invalid queue at "options.queue"; Too many tags at "options.tags"; Everything is wrong`},
@@ -104,10 +114,28 @@ func TestDecodeRefuses(t *testing.T) {
 			if !errors.As(err, &f) || f.Kind != c.kind || f.Msg != c.want {
 				t.Errorf("got %v, want %v: %s", err, c.kind, c.want)
 			}
-			if d := cmp.Diff(trigger{}, got); d != "" {
+			if d := cmp.Diff(trigger{}, got, cmp.AllowUnexported(trigger{})); d != "" {
 				t.Errorf("half a value came back with the error:\n%s", d)
 			}
 		})
+	}
+}
+
+// TestDecodeNamesNotTooMuch: a record of many wrong values makes no answer of that size.
+func TestDecodeNamesNotTooMuch(t *testing.T) {
+	t.Parallel()
+	numbers := map[string]int{}
+	for i := range 1000 {
+		numbers[strconv.Itoa(i)] = i
+	}
+	record, err := json.Marshal(numbers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = rest.Decode[trigger](post(`{"options":{"metadata":`+string(record)+`,"test":1}}`), 1<<20)
+	var p rest.Problems
+	if !errors.As(err, &p) || len(p) != 20 || p[0].Path != "options.metadata.0" {
+		t.Errorf("%d problems: %v", len(p), err)
 	}
 }
 

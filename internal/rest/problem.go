@@ -3,6 +3,7 @@ package rest
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	"sear/internal/fault"
@@ -36,6 +37,21 @@ type Problems []Problem
 // Add notes that the value at path is wrong.
 func (p *Problems) Add(path, message string) {
 	*p = append(*p, Problem{Code: "custom", Message: message, Path: path})
+}
+
+// alsoElsewhere are the problems of p and those of others that concern no value that p
+// names: once one is wrong, what follows from it, or holds of the whole, is not known.
+func (p Problems) alsoElsewhere(others Problems) Problems {
+	out := p
+	for _, q := range others {
+		touches := func(named Problem) bool {
+			return strings.HasPrefix(named.Path+".", q.Path+".") || strings.HasPrefix(q.Path+".", named.Path+".")
+		}
+		if q.Path != "" && !slices.ContainsFunc(p, touches) {
+			out = append(out, q)
+		}
+	}
+	return out
 }
 
 // Error lists the problems on one line: `Required at "options.queue"; Too long at "tags"`.
