@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -89,7 +90,7 @@ func (a *API) listErrors(w http.ResponseWriter, r *http.Request) error {
 	for _, s := range statuses {
 		filter.Statuses = append(filter.Statuses, failure.Status(s))
 	}
-	cut := q.page(id.Error)
+	cut := store.Page{Size: q.size(), After: q.errorCursor("page[after]"), Before: q.errorCursor("page[before]")}
 	if err := rest.QueryError(q.problems); err != nil {
 		return err
 	}
@@ -104,11 +105,29 @@ func (a *API) listErrors(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out := page[listedError]{Data: []listedError{}, Pagination: cursorsOf(list, id.Error)}
+	out := page[listedError]{Data: []listedError{}, Pagination: cursors{
+		Next: opaque(list.Next), Previous: opaque(list.Previous),
+	}}
 	for _, g := range list.Items {
 		out.Data = append(out.Data, listError(g.At(now)))
 	}
 	return rest.JSON(w, http.StatusOK, out)
+}
+
+// opaque is a cursor of the store as the list of errors shows it.
+func opaque(cursor string) string { return base64.RawURLEncoding.EncodeToString([]byte(cursor)) }
+
+// errorCursor reads what opaque wrote.
+func (q *query) errorCursor(name string) string {
+	v := q.values.Get(name)
+	if v == "" {
+		return ""
+	}
+	text, err := base64.RawURLEncoding.DecodeString(v)
+	if err != nil || !store.ValidErrorCursor(string(text)) {
+		q.problems.Add(name, "Invalid cursor")
+	}
+	return string(text)
 }
 
 // errorParam is the internal id of the group that a path names, which the caller may

@@ -111,6 +111,32 @@ func TestErrors(t *testing.T) {
 	})
 }
 
+// TestErrorPagesStay: a group that fails again while somebody pages goes to the front, and
+// moves nothing else: no page has a group twice, and none is left out but that one.
+func TestErrorPagesStay(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, s *site) {
+		s.register("a")
+		for _, name := range []string{"One", "Two", "Three"} {
+			s.fail("a", name, "x")
+		}
+		first := s.errors("?page[size]=2")
+		if len(first.Data) != 2 || first.Data[1].ErrorType != "Two" {
+			t.Fatalf("%+v", first)
+		}
+		s.fail("a", "Two", "x") // the one that the next page begins after
+		second := s.errors("?page[size]=2&page[after]=" + first.Pagination.Next)
+		if len(second.Data) != 1 || second.Data[0].ErrorType != "One" || second.Pagination.Next != "" {
+			t.Errorf("then %+v", second)
+		}
+		for _, cursor := range []string{first.Data[1].ID, "x", "!"} {
+			if got := s.Call(t, "GET", errorsPath+"?page[after]="+cursor, nil); got.Status != 400 || !strings.Contains(string(got.Body), "page[after]") {
+				t.Errorf("cursor %s: %d %s", cursor, got.Status, got.Body)
+			}
+		}
+	})
+}
+
 // TestErrorStates: what people say of a group lasts until it is contradicted.
 func TestErrorStates(t *testing.T) {
 	t.Parallel()

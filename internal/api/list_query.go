@@ -76,15 +76,20 @@ func (q *query) list(name string) []string {
 
 // page reads the size of a page and its cursors. Items have friendly ids of the prefix.
 func (q *query) page(prefix string) store.Page {
-	p := store.Page{Size: defaultPage, After: q.cursor("page[after]", prefix), Before: q.cursor("page[before]", prefix)}
-	if v := q.values.Get("page[size]"); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > maxPage {
-			q.problems.Add("page[size]", fmt.Sprintf("Number must be between 1 and %d", maxPage))
-		}
-		p.Size = n
+	return store.Page{Size: q.size(), After: q.cursor("page[after]", prefix), Before: q.cursor("page[before]", prefix)}
+}
+
+// size is how many items a page is to have.
+func (q *query) size() int {
+	v := q.values.Get("page[size]")
+	if v == "" {
+		return defaultPage
 	}
-	return p
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > maxPage {
+		q.problems.Add("page[size]", fmt.Sprintf("Number must be between 1 and %d", maxPage))
+	}
+	return n
 }
 
 func (q *query) cursor(name, prefix string) string {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -128,7 +129,28 @@ type ErrorFilter struct {
 	Now      time.Time
 }
 
-// ListErrors reads a page of the groups that a filter selects, those seen last first.
+// errorPlace is the place of a group in the list of all: when it was seen last, and its id.
+// A cursor that is a place stays where it is when the group fails again.
+type errorPlace struct {
+	seen int64 // microseconds
+	id   string
+}
+
+// readErrorPlace reads a place as ListErrors writes it.
+func readErrorPlace(cursor string) (p errorPlace, ok bool) {
+	seen, groupID, ok := strings.Cut(cursor, ".")
+	us, err := strconv.ParseInt(seen, 10, 64)
+	return errorPlace{us, groupID}, ok && err == nil
+}
+
+// ValidErrorCursor reports whether a cursor may be one of ListErrors.
+func ValidErrorCursor(cursor string) bool {
+	_, ok := readErrorPlace(cursor)
+	return ok
+}
+
+// ListErrors reads a page of the groups that a filter selects, those seen last first. The
+// cursors of the page are those of earlier lists.
 func (tx *Tx) ListErrors(f ErrorFilter, p Page) (List[failure.Group], error) {
 	q := &pick{}
 	q.is("g.env_id", f.EnvID)
@@ -149,20 +171,21 @@ func (tx *Tx) ListErrors(f ErrorFilter, p Page) (List[failure.Group], error) {
 	if p.Before != "" {
 		operator, order, cursor = " > ", " ASC", p.Before
 	}
-	if cursor != "" {
-		q.where = append(q.where, `(g.last_seen, g.id)`+operator+`(SELECT last_seen, id FROM error_group WHERE id = `+q.arg(cursor)+`)`)
+	if at, ok := readErrorPlace(cursor); ok {
+		q.where = append(q.where, `(g.last_seen, g.id)`+operator+`(`+q.arg(at.seen)+`, `+q.arg(at.id)+`)`)
 	}
-	ids, err := tx.texts(`SELECT g.id FROM error_group g WHERE `+strings.Join(q.where, " AND ")+
+	places, err := tx.texts(`SELECT g.last_seen || '.' || g.id FROM error_group g WHERE `+strings.Join(q.where, " AND ")+
 		` ORDER BY g.last_seen`+order+`, g.id`+order+` LIMIT `+q.arg(p.Size+1), q.args...)
 	if err != nil {
 		return List[failure.Group]{}, err
 	}
-	page := p.cut(ids)
+	page := p.cut(places)
 	out := List[failure.Group]{Next: page.Next, Previous: page.Previous}
-	for _, groupID := range page.Items {
-		g, err := tx.Error(f.EnvID, groupID)
+	for _, place := range page.Items {
+		at, _ := readErrorPlace(place)
+		g, err := tx.Error(f.EnvID, at.id)
 		if err == nil && within != "" {
-			g.Count, err = tx.countFailures(groupID, f)
+			g.Count, err = tx.countFailures(at.id, f)
 		}
 		if err != nil {
 			return out, err
