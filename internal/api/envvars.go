@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -142,13 +143,19 @@ func (a *API) importEnvVars(w http.ResponseWriter, r *http.Request) error {
 	return a.setEnvVars(w, r, env, set)
 }
 
-// setEnvVars sets what was sent, and says which names were not set.
+// setEnvVars sets what was sent, and says which names were not set. Those of the parent are
+// not where there is none, which is no error even if there are no others: a deployment
+// sends its secret variables apart from the rest, and of one kind it may have only these.
 func (a *API) setEnvVars(w http.ResponseWriter, r *http.Request, env *tenant.Environment, set wire.EnvVarSet) error {
 	p := auth.From(r.Context())
 	for _, name := range set.Names() {
 		if !p.Can("write", envVarScope, name) {
 			return errForbidden
 		}
+	}
+	if env.ParentID == "" {
+		set.Ignored = append(set.Ignored, slices.Sorted(maps.Keys(set.Parent))...)
+		set.Parent = nil
 	}
 	err := a.auth.SetVariables(r.Context(), env, auth.VariableSet{
 		Own: set.Variables, Root: set.Parent, Secret: set.Secret, Override: set.Override,
