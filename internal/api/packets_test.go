@@ -18,6 +18,7 @@ import (
 	"sear/internal/id"
 	"sear/internal/run"
 	"sear/internal/servertest"
+	"sear/internal/store"
 )
 
 // address is where a packet may be sent to or read from.
@@ -87,6 +88,26 @@ func TestPackets(t *testing.T) {
 	}
 	from := body[address](t, s.with(s.keys.SecretKeys.Prod).Call(t, "GET", "/api/v1/packets/a", nil))
 	expect(t, "the packet of another environment", s.send("GET", from.PresignedURL, "", ""), 404, `{"error":"Packet not found"}`)
+}
+
+// TestUnnamedPackets: what is stored and then named by no run is known, so that retention can delete it.
+func TestUnnamedPackets(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, s *site) {
+		s.upload("left/behind", run.Packet{Data: "1"})
+		s.trigger(`{"payload":"` + s.upload("named", run.Packet{Data: "1"}) + `","options":{"payloadType":"application/store"}}`)
+		large := `"` + strings.Repeat("x", blob.Inline) + `"`
+		s.trigger(`{"payload":` + large + `}`)
+		s.Call(t, "POST", triggerPath, `{"payload":`+strings.Replace(large, "x", "y", 1)+`,"options":{"lockToVersion":"none"}}`)
+		var left []store.Packet
+		err := s.store.View(t.Context(), func(tx *store.Tx) (err error) {
+			left, err = tx.DeadPackets(time.Now().AddDate(0, 0, 8), store.Packet{}, 10)
+			return err
+		})
+		if err != nil || len(left) != 2 || !strings.HasPrefix(left[0].Path, "content/") || left[1].Path != "left/behind" {
+			t.Errorf("%v, %v", left, err)
+		}
+	})
 }
 
 func TestPacketPaths(t *testing.T) {

@@ -122,7 +122,11 @@ func (a *API) keep(ctx context.Context, env *tenant.Environment, p run.Packet) (
 	if p.Type == run.TypeStore {
 		return p, blob.CheckPath(p.Data)
 	}
-	return a.blobs.Offload(ctx, env.ID, p)
+	out, err := a.blobs.Offload(ctx, env.ID, p)
+	if err == nil && out != p {
+		err = a.engine.ExpectPacket(ctx, env, out.Data)
+	}
+	return out, err
 }
 
 // sendToken puts a public token for what was made into the response's headers, and

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sear/internal/store"
+	"sear/internal/tenant"
 )
 
 // PacketStore is the part of the packet store that retention needs.
@@ -25,6 +26,17 @@ const (
 	sweepPause     = 20 * time.Millisecond // between two of them, for others
 	packetGrace    = day                   // from when no run refers to a packet any more until it is deleted: a backup may be under way
 )
+
+// unnamed is how long a packet that was uploaded waits for a run or a token that names it.
+const unnamed = 7 * day
+
+// ExpectPacket is to be called before or as a packet is stored, so that one which no run ever
+// names, because its trigger was refused or never sent, is deleted after a week.
+func (e *Engine) ExpectPacket(ctx context.Context, env *tenant.Environment, path string) error {
+	return e.store.Update(ctx, func(tx *store.Tx) error {
+		return tx.UnnamePacket(store.Packet{EnvID: env.ID, Path: path}, now().Add(unnamed-packetGrace))
+	})
+}
 
 // errLeaseLost says that another node does what this one was about to.
 var errLeaseLost = errors.New("another node holds the lease")

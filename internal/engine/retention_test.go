@@ -17,7 +17,6 @@ import (
 
 const day = 24 * time.Hour
 
-// packets notes what is deleted of the packet store.
 // packets is a packet store that is away when it is first asked to delete something.
 type packets struct {
 	mu    sync.Mutex
@@ -96,6 +95,11 @@ func TestRetention(t *testing.T) {
 			}
 		}
 		recent := one(engine.Trigger{})
+		for _, path := range []string{"unnamed", "named"} {
+			r.ok(r.ExpectPacket(r.ctx, r.env, path))
+		}
+		kept = append(kept, one(engine.Trigger{Payload: stored("named")}))
+		r.ok(r.ExpectPacket(r.ctx, r.env, "named")) // an upload that is sent again
 		time.Sleep(11 * day)
 		for _, id := range old {
 			if exists(id) {
@@ -107,7 +111,7 @@ func TestRetention(t *testing.T) {
 				t.Errorf("%s was deleted", id)
 			}
 		}
-		if slices.Sort(gone.gone); !slices.Equal(gone.gone, []string{"mine", "token"}) {
+		if slices.Sort(gone.gone); !slices.Equal(gone.gone, []string{"mine", "token", "unnamed"}) {
 			t.Errorf("deleted packets: %v", gone.gone)
 		}
 		r.ok(r.st.View(r.ctx, func(tx *store.Tx) error {

@@ -83,9 +83,7 @@ func (tx *Tx) dropPackets(owners []string, now time.Time) error {
 		return err
 	}
 	for _, p := range list {
-		_, err := tx.Exec(`INSERT INTO packet_gone (env_id, path, gone_at) SELECT $1, $2, $3
-			WHERE NOT EXISTS (SELECT 1 FROM packet_ref WHERE env_id = $1 AND path = $2) ON CONFLICT DO NOTHING`, p.EnvID, p.Path, now.UnixMicro())
-		if err != nil {
+		if err := tx.UnnamePacket(p, now); err != nil {
 			return err
 		}
 	}
@@ -111,6 +109,15 @@ func (tx *Tx) NamedPackets() ([]Packet, error) {
 		return nil, err
 	}
 	return scanPackets(rows)
+}
+
+// UnnamePacket notes that nobody refers to a packet: unless somebody does by then, it counts
+// as one to which nobody has referred since an instant, which may be to come.
+func (tx *Tx) UnnamePacket(p Packet, since time.Time) error {
+	_, err := tx.Exec(`INSERT INTO packet_gone (env_id, path, gone_at) SELECT $1, $2, $3
+		WHERE NOT EXISTS (SELECT 1 FROM packet_ref WHERE env_id = $1 AND path = $2)
+		ON CONFLICT (env_id, path) DO UPDATE SET gone_at = excluded.gone_at`, p.EnvID, p.Path, since.UnixMicro())
+	return err
 }
 
 // DeadPackets are up to n packets, after the given one, to which nobody has referred since

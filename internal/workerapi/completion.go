@@ -73,9 +73,11 @@ func checkError(p *rest.Problems, e *run.Error) {
 func (a *API) completion(ctx context.Context, env *tenant.Environment, runID string, q completionRequest) (done engine.Completion, err error) {
 	c := q.Completion
 	done.Requeue, done.Usage = q.Requeue, millis(c.Usage.Duration)
-	if done.Metadata, err = metadataEdit(run.Packet{Data: text(c.Metadata.Data), Type: c.Metadata.Type}); err != nil {
-		a.log.Warn("metadata of a completed attempt cannot be read", "run", runID, "error", err) // a result must not be lost over it
+	edit, unreadable := metadataEdit(run.Packet{Data: text(c.Metadata.Data), Type: c.Metadata.Type})
+	if unreadable != nil {
+		a.log.Warn("metadata of a completed attempt cannot be read", "run", runID, "error", unreadable) // a result must not be lost over it
 	}
+	done.Metadata = edit
 	if !*c.OK {
 		done.Err = c.Err
 		if c.Retry != nil {
@@ -84,10 +86,18 @@ func (a *API) completion(ctx context.Context, env *tenant.Environment, runID str
 		return done, nil
 	}
 	if c.Output != nil {
-		done.Output, err = a.blobs.Offload(ctx, env.ID, run.Packet{Data: *c.Output, Type: cmp.Or(c.OutputType, run.TypeJSON)})
-		return done, err
+		done.Output, err = a.keep(ctx, env, run.Packet{Data: *c.Output, Type: cmp.Or(c.OutputType, run.TypeJSON)})
 	}
-	return done, nil
+	return done, err
+}
+
+// keep is an output as it is stored with its run.
+func (a *API) keep(ctx context.Context, env *tenant.Environment, p run.Packet) (run.Packet, error) {
+	out, err := a.blobs.Offload(ctx, env.ID, p)
+	if err == nil && out != p {
+		err = a.engine.ExpectPacket(ctx, env, out.Data)
+	}
+	return out, err
 }
 
 // mostMillis keeps durations far from overflow: a hundred years.
