@@ -162,7 +162,7 @@ type headers struct {
 	traceparent string // "" when the run begins a trace of its own
 }
 
-// readHeaders reads the headers of a call that makes runs.
+// readHeaders reads the headers of a call that makes runs, or what must not be made twice.
 func readHeaders(r *http.Request) (headers, error) {
 	var problems rest.Problems
 	h := headers{

@@ -98,6 +98,10 @@ const tokenAccess = 24 * time.Hour
 
 // createToken serves POST /api/v1/waitpoints/tokens.
 func (a *API) createToken(w http.ResponseWriter, r *http.Request) error {
+	h, err := readHeaders(r)
+	if err != nil {
+		return err
+	}
 	body, err := rest.Decode[tokenBody](r, maxTokenBody, rest.AllowEmpty)
 	if err != nil {
 		return err
@@ -111,8 +115,9 @@ func (a *API) createToken(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	env := environment(r)
-	key := engine.Key{Text: body.IdempotencyKey, TTL: wire.ParseKeyTTL(body.IdempotencyKeyTTL)}
-	p, cached, err := a.engine.CreateToken(r.Context(), env, timeout, key, tags)
+	p, cached, err := a.engine.CreateToken(r.Context(), env, engine.NewWaitpoint{
+		At: timeout, Key: engine.Key{Text: body.IdempotencyKey, TTL: wire.ParseKeyTTL(body.IdempotencyKeyTTL)}, Tags: tags, Request: h.request,
+	})
 	if err != nil {
 		return err
 	}

@@ -306,7 +306,7 @@ func TestListTokens(t *testing.T) {
 		}
 	}
 	s.with(s.keys.SecretKeys.Prod).Call(t, "POST", tokensPath, `{"tags":["a"]}`)
-	if _, err := s.engine.WaitFor(t.Context(), s.env, s.started(), time.Now().Add(time.Hour), engine.Key{}); err != nil {
+	if _, err := s.engine.WaitFor(t.Context(), s.env, s.started(), engine.NewWaitpoint{At: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err) // a wait until an instant is no token
 	}
 	for _, ids := range [][]string{all, tagged, completed, waiting} {
@@ -361,7 +361,7 @@ func TestWaitIsNoToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	var p store.Waitpoint
-	p, err := s.engine.WaitFor(t.Context(), s.env, s.started(), time.Now().Add(time.Hour), engine.Key{})
+	p, err := s.engine.WaitFor(t.Context(), s.env, s.started(), engine.NewWaitpoint{At: time.Now().Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}

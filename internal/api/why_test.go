@@ -154,7 +154,7 @@ func TestWhy(t *testing.T) {
 		}, why.NoVersion},
 		"token": {func(s *explained) (string, string) {
 			runID := s.started()
-			token, _, err := s.engine.CreateToken(s.t.Context(), s.env, in(time.Hour), engine.Key{}, nil)
+			token, _, err := s.engine.CreateToken(s.t.Context(), s.env, engine.NewWaitpoint{At: in(time.Hour)})
 			s.ok(err)
 			s.ok(s.engine.WaitForToken(s.t.Context(), s.env, runID, token.ID))
 			return runID, "waitpoint_" + token.ID + " to be completed or to time out at"
@@ -174,14 +174,14 @@ func TestWhy(t *testing.T) {
 		}, why.Batch},
 		"time": {func(s *explained) (string, string) {
 			runID := s.started()
-			_, err := s.engine.WaitFor(s.t.Context(), s.env, runID, in(time.Hour), engine.Key{})
+			_, err := s.engine.WaitFor(s.t.Context(), s.env, runID, engine.NewWaitpoint{At: in(time.Hour)})
 			s.ok(err)
 			return runID, "it waits until"
 		}, why.Time},
 		"slot lent to others": {func(s *explained) (string, string) {
 			s.limit(1)
 			runID := s.started()
-			token, _, err := s.engine.CreateToken(s.t.Context(), s.env, time.Time{}, engine.Key{}, nil)
+			token, _, err := s.engine.CreateToken(s.t.Context(), s.env, engine.NewWaitpoint{})
 			s.ok(err)
 			s.ok(s.engine.WaitForToken(s.t.Context(), s.env, runID, token.ID))
 			holder := s.started()

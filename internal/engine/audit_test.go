@@ -30,7 +30,7 @@ func (r *rig) populate() {
 	r.begin() // the child executes from now on
 	waiting := r.trigger(engine.Trigger{Task: "hello"})
 	r.begin()
-	token, _, err := r.CreateToken(r.ctx, r.env, time.Now().Add(time.Hour), engine.Key{}, nil)
+	token, _, err := r.CreateToken(r.ctx, r.env, engine.NewWaitpoint{At: time.Now().Add(time.Hour)})
 	r.ok(err)
 	r.ok(r.WaitForToken(r.ctx, r.env, waiting, token.ID))
 	r.trigger(engine.Trigger{Task: "narrow"})

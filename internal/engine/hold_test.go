@@ -22,7 +22,7 @@ func TestHold(t *testing.T) {
 		delayed := r.trigger(engine.Trigger{Task: "hello", DelayUntil: time.Now().Add(time.Hour)})
 		waits := r.trigger(engine.Trigger{Task: "hello"})
 		r.begin()
-		_, err := r.WaitFor(r.ctx, r.env, waits, time.Now().Add(time.Minute), engine.Key{})
+		_, err := r.WaitFor(r.ctx, r.env, waits, engine.NewWaitpoint{At: time.Now().Add(time.Minute)})
 		r.ok(err)
 		_, err = r.CreateSchedule(r.ctx, r.env, engine.Schedule{Task: "cron", Timing: schedule.Timing{Cron: "0 * * * *", Timezone: "UTC"}, Key: "k"})
 		r.ok(err)

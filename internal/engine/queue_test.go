@@ -111,7 +111,7 @@ func TestPauseSparesTheLiving(t *testing.T) {
 		runID := r.trigger(engine.Trigger{Task: "hello"})
 		r.begin()
 		r.ok(r.PauseQueue(r.ctx, r.env, hello, true))
-		must(r.WaitFor(r.ctx, r.env, runID, time.Now().Add(time.Minute), engine.Key{}))(t)
+		must(r.WaitFor(r.ctx, r.env, runID, engine.NewWaitpoint{At: time.Now().Add(time.Minute)}))(t)
 		r.await(runID, run.Waiting)
 		time.Sleep(2 * time.Minute)
 		r.await(runID, run.Executing)

@@ -20,7 +20,7 @@ func TestWorkOfADeadNode(t *testing.T) {
 	inBubble(t, tenant.Production, func(t *testing.T, r *rig) {
 		waiting := r.trigger(engine.Trigger{Task: "hello"})
 		r.begin()
-		token, _, err := r.CreateToken(r.ctx, r.env, time.Time{}, engine.Key{}, nil)
+		token, _, err := r.CreateToken(r.ctx, r.env, engine.NewWaitpoint{})
 		r.ok(err)
 		r.ok(r.WaitForToken(r.ctx, r.env, waiting, token.ID))
 		parent := r.trigger(engine.Trigger{Task: "parent"})

@@ -57,7 +57,7 @@ func TestRetention(t *testing.T) {
 		}
 		old = append(old, r.trigger(engine.Trigger{Task: "hello"}))
 		r.end(r.begin().ID, engine.Completion{Err: boom}) // counts among errors
-		token, _, err := r.CreateToken(r.ctx, r.env, time.Time{}, engine.Key{}, nil)
+		token, _, err := r.CreateToken(r.ctx, r.env, engine.NewWaitpoint{})
 		r.ok(err)
 		r.ok(r.CompleteToken(r.ctx, r.env, token.ID, stored("token")))
 		done, _, _, err := r.TriggerBatch(r.ctx, r.env, engine.NewBatch{RunCount: 1}, []engine.Item{{Trigger: engine.Trigger{Task: "hello"}}})
@@ -79,7 +79,7 @@ func TestRetention(t *testing.T) {
 		r.begin()
 		r.finish(kept[3], "1") // its parent lives
 		r.await(parent, run.Executing)
-		other, _, err := r.CreateToken(r.ctx, r.env, time.Time{}, engine.Key{}, nil)
+		other, _, err := r.CreateToken(r.ctx, r.env, engine.NewWaitpoint{})
 		r.ok(err)
 		r.ok(r.WaitForToken(r.ctx, r.env, parent, other.ID))
 		r.ok(r.Suspend(r.ctx, r.env, parent, r.get(parent).Seq))

@@ -33,16 +33,26 @@ func (k Key) stored(now time.Time) run.IdempotencyKey {
 	return run.IdempotencyKey{Key: k.Text, ExpiresAt: now.Add(ttl)}
 }
 
+// NewWaitpoint is a wish for a wait or a token.
+type NewWaitpoint struct {
+	At      time.Time // when a wait ends, or a token times out: zero for never
+	Key     Key
+	Tags    []string
+	Request string // transport idempotency key of the HTTP call
+}
+
 // WaitFor blocks a run until an instant. With a key that an earlier wait of the
-// environment holds, the run waits for that one, which may be over.
-func (e *Engine) WaitFor(ctx context.Context, env *tenant.Environment, runID string, until time.Time, key Key) (store.Waitpoint, error) {
+// environment holds, the run waits for that one, which may be over. So it does when the
+// same call is sent again, because its answer was lost.
+func (e *Engine) WaitFor(ctx context.Context, env *tenant.Environment, runID string, n NewWaitpoint) (store.Waitpoint, error) {
+	n.At = n.At.UTC().Truncate(time.Microsecond)
 	var p store.Waitpoint
 	err := e.update(ctx, func(w *work) error {
 		if err := w.lock(runID); err != nil {
 			return err
 		}
 		var err error
-		p, _, err = w.waitpoint(env, store.WaitDatetime, until.UTC().Truncate(time.Microsecond), key, nil)
+		p, _, err = w.waitpoint(env, store.WaitDatetime, n)
 		if err != nil {
 			return err
 		}
@@ -53,9 +63,9 @@ func (e *Engine) WaitFor(ctx context.Context, env *tenant.Environment, runID str
 
 // CreateToken makes a MANUAL waitpoint; cached reports that the key led to an
 // existing one. Without a timeout it waits for ever.
-func (e *Engine) CreateToken(ctx context.Context, env *tenant.Environment, timeout time.Time, key Key, tags []string) (p store.Waitpoint, cached bool, err error) {
+func (e *Engine) CreateToken(ctx context.Context, env *tenant.Environment, n NewWaitpoint) (p store.Waitpoint, cached bool, err error) {
 	err = e.update(ctx, func(w *work) (err error) {
-		p, cached, err = w.waitpoint(env, store.WaitManual, timeout, key, tags)
+		p, cached, err = w.waitpoint(env, store.WaitManual, n)
 		return err
 	})
 	return p, cached, err
@@ -90,10 +100,15 @@ func (e *Engine) CompleteToken(ctx context.Context, env *tenant.Environment, tok
 	})
 }
 
-// waitpoint makes a waitpoint, or finds the one of its kind that holds the key.
-func (w *work) waitpoint(env *tenant.Environment, kind store.WaitKind, due time.Time, key Key, tags []string) (store.Waitpoint, bool, error) {
-	if key.Text != "" {
-		p, err := w.tx.WaitpointByKey(env.ID, kind, key.Text)
+// waitpoint makes a waitpoint, or finds the one of its kind that the same call made, or that holds the key.
+func (w *work) waitpoint(env *tenant.Environment, kind store.WaitKind, n NewWaitpoint) (store.Waitpoint, bool, error) {
+	if n.Request != "" {
+		if p, err := w.tx.WaitpointByRequest(env.ID, kind, n.Request); !isNotFound(err) {
+			return p, false, err
+		}
+	}
+	if n.Key.Text != "" {
+		p, err := w.tx.WaitpointByKey(env.ID, kind, n.Key.Text)
 		switch {
 		case err == nil && p.Key.ExpiresAt.After(w.now):
 			return p, true, nil
@@ -105,8 +120,8 @@ func (w *work) waitpoint(env *tenant.Environment, kind store.WaitKind, due time.
 			return p, false, err
 		}
 	}
-	p := store.Waitpoint{ID: id.New(w.now), EnvID: env.ID, Kind: kind, Due: due, Key: key.stored(w.now), Tags: tags, CreatedAt: w.now}
-	w.soon(due)
+	p := store.Waitpoint{ID: id.New(w.now), EnvID: env.ID, Kind: kind, Due: n.At, Key: n.Key.stored(w.now), Tags: n.Tags, Request: n.Request, CreatedAt: w.now}
+	w.soon(n.At)
 	return p, false, w.tx.AddWaitpoint(p)
 }
 

@@ -162,11 +162,11 @@ func TestTokens(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		id := r.trigger(engine.Trigger{Task: "hello"})
 		r.begin()
-		token, cached, err := r.CreateToken(r.ctx, r.env, time.Time{}, engine.Key{Text: "k"}, []string{"x"})
+		token, cached, err := r.CreateToken(r.ctx, r.env, engine.NewWaitpoint{Key: engine.Key{Text: "k"}, Tags: []string{"x"}})
 		if err != nil || cached {
 			t.Fatal(err, cached)
 		}
-		if same, cached, err := r.CreateToken(r.ctx, r.env, time.Time{}, engine.Key{Text: "k"}, nil); err != nil || !cached || same.ID != token.ID {
+		if same, cached, err := r.CreateToken(r.ctx, r.env, engine.NewWaitpoint{Key: engine.Key{Text: "k"}}); err != nil || !cached || same.ID != token.ID {
 			t.Errorf("the same key: %v %v", cached, err)
 		}
 		r.ok(r.WaitForToken(r.ctx, r.env, id, token.ID))
@@ -186,6 +186,37 @@ func TestTokens(t *testing.T) {
 	})
 }
 
+// TestWaitSentAgain: a call whose answer was lost is sent again, and is one wait, also when
+// that is over by then; so is one for a token.
+func TestWaitSentAgain(t *testing.T) {
+	t.Parallel()
+	inBubble(t, tenant.Production, func(t *testing.T, r *rig) {
+		id := r.trigger(engine.Trigger{Task: "hello"})
+		r.begin()
+		n := engine.NewWaitpoint{At: time.Now().Add(time.Minute), Request: "call"}
+		first := must(r.WaitFor(r.ctx, r.env, id, n))(t)
+		again := must(r.WaitFor(r.ctx, r.env, id, n))(t)
+		if s := r.await(id, run.Executing); again.ID != first.ID || len(s.Completed) != 1 {
+			t.Errorf("%s, then %s; told of %d ends", first.ID, again.ID, len(s.Completed))
+		}
+		late := must(r.WaitFor(r.ctx, r.env, id, n))(t)
+		if s := r.await(id, run.Executing); late.ID != first.ID || len(s.Completed) != 1 {
+			t.Errorf("%s, after it %s; told of %d ends", first.ID, late.ID, len(s.Completed))
+		}
+		for range 2 {
+			token, cached, err := r.CreateToken(r.ctx, r.env, n)
+			if err != nil || cached || token.ID == first.ID {
+				t.Errorf("a token by the same key: %+v, cached %v, %v", token, cached, err)
+			}
+		}
+		var tokens int
+		r.ok(r.st.View(r.ctx, func(tx *store.Tx) error { return tx.QueryRow(`SELECT count(*) FROM waitpoint`).Scan(&tokens) }))
+		if tokens != 2 {
+			t.Errorf("%d waitpoints", tokens)
+		}
+	})
+}
+
 // TestKeysByKind: a token, a wait and a run may have the same key, and none is taken for another.
 func TestKeysByKind(t *testing.T) {
 	t.Parallel()
@@ -193,15 +224,15 @@ func TestKeysByKind(t *testing.T) {
 		key := engine.Key{Text: "k"}
 		id := r.trigger(engine.Trigger{Task: "hello", Key: key})
 		r.begin()
-		token, cached, err := r.CreateToken(r.ctx, r.env, time.Time{}, key, nil)
+		token, cached, err := r.CreateToken(r.ctx, r.env, engine.NewWaitpoint{Key: key})
 		if err != nil || cached {
 			t.Fatal(err, cached)
 		}
-		p := must(r.WaitFor(r.ctx, r.env, id, time.Now().Add(time.Hour), key))(t)
+		p := must(r.WaitFor(r.ctx, r.env, id, engine.NewWaitpoint{At: time.Now().Add(time.Hour), Key: key}))(t)
 		if p.ID == token.ID || p.Kind != store.WaitDatetime || p.Due.IsZero() {
 			t.Errorf("waits for %+v", p)
 		}
-		if same, cached, err := r.CreateToken(r.ctx, r.env, time.Time{}, key, nil); err != nil || !cached || same.ID != token.ID {
+		if same, cached, err := r.CreateToken(r.ctx, r.env, engine.NewWaitpoint{Key: key}); err != nil || !cached || same.ID != token.ID {
 			t.Errorf("the token's key: cached %v, %v", cached, err)
 		}
 	})
@@ -214,7 +245,7 @@ func TestWaitsInTime(t *testing.T) {
 		r.begin()
 		start := time.Now()
 		key := engine.Key{Text: "nap"}
-		must(r.WaitFor(r.ctx, r.env, id, start.Add(time.Minute), key))(t)
+		must(r.WaitFor(r.ctx, r.env, id, engine.NewWaitpoint{At: start.Add(time.Minute), Key: key}))(t)
 		s := r.await(id, run.Executing)
 		if d := time.Since(start); d < time.Minute || d > time.Minute+time.Second {
 			t.Errorf("waited %v", d)
@@ -222,12 +253,12 @@ func TestWaitsInTime(t *testing.T) {
 		if len(s.Completed) != 1 || s.Completed[0].Kind != store.WaitDatetime || s.Run.Attempt != 1 {
 			t.Errorf("delivered %+v", s.Completed)
 		}
-		must(r.WaitFor(r.ctx, r.env, id, time.Now().Add(time.Hour), key))(t) // the same wait of a repeated attempt
+		must(r.WaitFor(r.ctx, r.env, id, engine.NewWaitpoint{At: time.Now().Add(time.Hour), Key: key}))(t) // the same wait of a repeated attempt
 		r.await(id, run.Executing)
 		if d := time.Since(start); d > 2*time.Minute {
 			t.Errorf("waited again: %v", d)
 		}
-		token, _, err := r.CreateToken(r.ctx, r.env, time.Now().Add(time.Minute), engine.Key{}, nil)
+		token, _, err := r.CreateToken(r.ctx, r.env, engine.NewWaitpoint{At: time.Now().Add(time.Minute)})
 		r.ok(err)
 		r.ok(r.WaitForToken(r.ctx, r.env, id, token.ID))
 		if s := r.await(id, run.Executing); !s.Completed[0].IsError {

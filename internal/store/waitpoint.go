@@ -21,17 +21,18 @@ type Waitpoint struct {
 	Key         run.IdempotencyKey
 	OldKey      string // the key before it expired
 	Tags        []string
+	Request     string // transport idempotency key of the call that made it
 	CreatedAt   time.Time
 	CompletedAt time.Time
 }
 
-const waitpointColumns = `id, env_id, kind, done, output, output_type, is_error, due_at, idem_key, idem_expires, old_key, tags, created_at, completed_at`
+const waitpointColumns = `id, env_id, kind, done, output, output_type, is_error, due_at, idem_key, idem_expires, old_key, tags, request_key, created_at, completed_at`
 
 func scanWaitpoint(rs row) (Waitpoint, error) {
 	var w Waitpoint
 	var kind string
 	err := rs.Scan(&w.ID, &w.EnvID, &kind, &w.Done, text(&w.Output.Data), text(&w.Output.Type), &w.IsError, instant(&w.Due),
-		text(&w.Key.Key), instant(&w.Key.ExpiresAt), text(&w.OldKey), jsonInto(&w.Tags), instant(&w.CreatedAt), instant(&w.CompletedAt))
+		text(&w.Key.Key), instant(&w.Key.ExpiresAt), text(&w.OldKey), jsonInto(&w.Tags), text(&w.Request), instant(&w.CreatedAt), instant(&w.CompletedAt))
 	w.Kind = WaitKind(kind)
 	return w, err
 }
@@ -55,9 +56,9 @@ func (tx *Tx) queryWaitpoints(query string, args ...any) ([]Waitpoint, error) {
 
 // AddWaitpoint inserts a pending waitpoint. A key in use is a unique violation.
 func (tx *Tx) AddWaitpoint(w Waitpoint) error {
-	_, err := tx.Exec(`INSERT INTO waitpoint (id, env_id, kind, done, is_error, due_at, idem_key, idem_expires, tags, created_at)
-		VALUES ($1, $2, $3, 0, 0, $4, $5, $6, $7, $8)`,
-		w.ID, w.EnvID, string(w.Kind), micros(w.Due), orNull(w.Key.Key), micros(w.Key.ExpiresAt), jsonOrNull(w.Tags), micros(w.CreatedAt))
+	_, err := tx.Exec(`INSERT INTO waitpoint (id, env_id, kind, done, is_error, due_at, idem_key, idem_expires, tags, request_key, created_at)
+		VALUES ($1, $2, $3, 0, 0, $4, $5, $6, $7, $8, $9)`,
+		w.ID, w.EnvID, string(w.Kind), micros(w.Due), orNull(w.Key.Key), micros(w.Key.ExpiresAt), jsonOrNull(w.Tags), orNull(w.Request), micros(w.CreatedAt))
 	return err
 }
 
@@ -85,6 +86,11 @@ func (tx *Tx) LockWaitpoint(envID, id string) (Waitpoint, error) {
 // WaitpointByKey reads the waitpoint that holds an idempotency key among those of its kind.
 func (tx *Tx) WaitpointByKey(envID string, kind WaitKind, key string) (Waitpoint, error) {
 	return tx.oneWaitpoint(`SELECT `+waitpointColumns+` FROM waitpoint WHERE env_id = $1 AND kind = $2 AND idem_key = $3 {{lock}}`, envID, string(kind), key)
+}
+
+// WaitpointByRequest reads the waitpoint of a kind that the same transport call made.
+func (tx *Tx) WaitpointByRequest(envID string, kind WaitKind, request string) (Waitpoint, error) {
+	return tx.oneWaitpoint(`SELECT `+waitpointColumns+` FROM waitpoint WHERE env_id = $1 AND kind = $2 AND request_key = $3 {{lock}}`, envID, string(kind), request)
 }
 
 func (tx *Tx) oneWaitpoint(query string, args ...any) (Waitpoint, error) {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
 
@@ -89,8 +90,14 @@ func call(r *http.Request) (string, engine.Call, error) {
 	}
 	var c engine.Call
 	c.Seq, _ = id.ParseSnapshot(internal, chi.URLParam(r, "snapshot"))
-	if key := r.Header.Get(requestHeader); len(key) <= maxRequestKey {
-		c.Request = key
-	}
+	c.Request = requestKey(r)
 	return internal, c, nil
+}
+
+// requestKey is what all tries of one call have in common, if the client says.
+func requestKey(r *http.Request) string {
+	if key := r.Header.Get(requestHeader); len(key) <= maxRequestKey && utf8.ValidString(key) {
+		return key
+	}
+	return ""
 }

@@ -58,7 +58,9 @@ func (a *API) waitFor(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p, err := a.engine.WaitFor(r.Context(), environment(r), internal, q.until, engine.Key{Text: q.Key, TTL: wire.ParseKeyTTL(q.TTL)})
+	p, err := a.engine.WaitFor(r.Context(), environment(r), internal, engine.NewWaitpoint{
+		At: q.until, Key: engine.Key{Text: q.Key, TTL: wire.ParseKeyTTL(q.TTL)}, Request: requestKey(r),
+	})
 	if err != nil {
 		return err
 	}

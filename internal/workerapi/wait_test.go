@@ -66,7 +66,7 @@ func TestWaitForToken(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
 	r.register("task")
-	token, _, err := r.engine.CreateToken(t.Context(), r.env, time.Time{}, engine.Key{}, nil)
+	token, _, err := r.engine.CreateToken(t.Context(), r.env, engine.NewWaitpoint{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,3 @@
+-- The call that made a waitpoint, which may be sent again.
+ALTER TABLE waitpoint ADD COLUMN request_key TEXT;
+CREATE UNIQUE INDEX waitpoint_request ON waitpoint (env_id, kind, request_key) WHERE request_key IS NOT NULL;
