@@ -7,8 +7,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/go-chi/chi/v5"
-
 	"sear/internal/auth"
 	"sear/internal/fault"
 	"sear/internal/rest"
@@ -46,7 +44,7 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request) error {
 		}
 		res.UserID, res.Email = u.ID, u.Email
 		ref := r.URL.Query().Get("projectRef")
-		if ref == "" {
+		if ref == "" || !storable(ref) {
 			return nil
 		}
 		p, o, err := tx.MemberProject(userID, ref)
@@ -73,25 +71,40 @@ type projectEnvResponse struct {
 // projectEnv serves GET /api/v1/projects/{ref}/{env}, for a user and for programs that
 // hold the environment's key already.
 func (a *API) projectEnv(w http.ResponseWriter, r *http.Request) error {
-	typ, ok := tenant.TypeForSlug(chi.URLParam(r, "env"))
-	if !ok {
-		return fault.New(fault.NotFound, "Environment not found")
-	}
-	env, err := a.rootEnvironment(r, chi.URLParam(r, "ref"), typ)
+	env, err := a.pathEnvironment(r)
 	if err != nil {
 		return err
 	}
-	key, err := a.auth.SecretKey(r.Context(), env)
-	if err != nil {
-		return err
+	key := auth.Bearer(r) // whoever has an older key is not shown the one that replaced it
+	if auth.From(r.Context()).Kind == tenant.KindPAT {
+		if key, err = a.auth.SecretKey(r.Context(), env); err != nil {
+			return err
+		}
 	}
 	return rest.JSON(w, http.StatusOK, projectEnvResponse{
 		APIKey: key, Name: env.Project.Name, APIURL: a.origin(r), ProjectID: env.Project.ID,
 	})
 }
 
-// rootEnvironment is an environment of a project that the caller may act in.
-func (a *API) rootEnvironment(r *http.Request, ref string, typ tenant.EnvType) (env *tenant.Environment, err error) {
+// pathEnvironment is the environment that the path names by project and slug.
+func (a *API) pathEnvironment(r *http.Request) (*tenant.Environment, error) {
+	slug, err := param(r, "env")
+	if err != nil {
+		return nil, err
+	}
+	typ, ok := tenant.TypeForSlug(slug)
+	if !ok {
+		return nil, fault.New(fault.NotFound, "Environment not found")
+	}
+	return a.rootEnvironment(r, typ)
+}
+
+// rootEnvironment is an environment of the project that the path names, which the caller may act in.
+func (a *API) rootEnvironment(r *http.Request, typ tenant.EnvType) (env *tenant.Environment, err error) {
+	ref, err := param(r, "ref")
+	if err != nil {
+		return nil, err
+	}
 	p := auth.From(r.Context())
 	if p.Env != nil {
 		switch {
@@ -145,7 +158,7 @@ func (a *API) openBranch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	env, err := a.rootEnvironment(r, chi.URLParam(r, "ref"), branchTypes[req.Env])
+	env, err := a.rootEnvironment(r, branchTypes[req.Env])
 	if err != nil {
 		return err
 	}
@@ -172,7 +185,7 @@ func (a *API) archiveBranch(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	root, err := a.rootEnvironment(r, chi.URLParam(r, "ref"), branchTypes[req.Env])
+	root, err := a.rootEnvironment(r, branchTypes[req.Env])
 	if err != nil {
 		return err
 	}
@@ -218,6 +231,9 @@ func (p *profileRequest) Validate() error {
 	var problems rest.Problems
 	if n := utf8.RuneCountInString(p.Name); n < 3 || n > 50 {
 		problems.Add("name", "Must be 3 to 50 characters")
+	}
+	if !storable(p.Name) {
+		problems.Add("name", "Null characters are not allowed")
 	}
 	return problems.Err()
 }

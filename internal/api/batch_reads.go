@@ -131,7 +131,7 @@ func (b batchContents) over() (over bool, at time.Time) {
 		if !i.Own {
 			continue
 		}
-		over = over && r.Exec == run.Finished
+		over = over && r.Status.Final()
 		if r.CompletedAt.After(at) {
 			at = r.CompletedAt
 		}
@@ -196,7 +196,7 @@ func (a *API) batchResults(w http.ResponseWriter, r *http.Request) error {
 		Items []wire.ExecutionResult `json:"items"`
 	}{id.Friendly(id.Batch, b.ID), []wire.ExecutionResult{}}
 	for _, i := range b.items {
-		if item, ok := b.runs[i.RunID]; ok && item.Exec == run.Finished {
+		if item, ok := b.runs[i.RunID]; ok && item.Status.Final() {
 			out.Items = append(out.Items, wire.ResultOf(item))
 		}
 	}

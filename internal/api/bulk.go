@@ -37,6 +37,12 @@ type bulkBody struct {
 	TargetRegion string          `json:"targetRegion"`
 }
 
+// Validate names everything that is wrong.
+func (b bulkBody) Validate() error {
+	_, err := b.read(time.Now())
+	return err
+}
+
 // read is the wish in the engine's words, or everything that is wrong with it.
 func (b bulkBody) read(now time.Time) (engine.NewBulk, error) {
 	var p rest.Problems

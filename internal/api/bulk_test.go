@@ -124,6 +124,8 @@ func TestBulkFilters(t *testing.T) {
 func TestBulkRefusals(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
+	expect(t, "several", s.Call(t, "POST", bulkPath, `{"action":"foo","name":5,"filter":{"tag":"x"}}`), 400,
+		`{"error":"Validation error: Expected string, received number at \"name\"; Invalid discriminator value. Expected 'cancel' | 'replay' at \"action\""}`)
 	friendly := s.trigger(`{}`)
 	ids := func(n int) string {
 		list, _ := json.Marshal(slices.Repeat([]string{friendly}, n))

@@ -286,25 +286,17 @@ func tagWorker(w *deploy.Worker) taggedWorker {
 // workerByTag serves GET /api/v1/projects/{ref}/{env}/workers/{tag}. A tag is
 // "current", or a version.
 func (a *API) workerByTag(w http.ResponseWriter, r *http.Request) error {
-	var values [3]string
-	for i, name := range []string{"ref", "env", "tag"} {
-		var err error
-		if values[i], err = param(r, name); err != nil {
-			return err
-		}
+	tag, err := param(r, "tag")
+	if err != nil {
+		return err
 	}
-	ref, slug, tag := values[0], values[1], values[2]
-	typ, ok := tenant.TypeForSlug(slug)
-	if !ok {
-		return fault.New(fault.NotFound, "Environment not found")
-	}
-	env, err := a.rootEnvironment(r, ref, typ)
+	env, err := a.pathEnvironment(r)
 	if err != nil {
 		return err
 	}
 	var worker *deploy.Worker
 	err = a.store.View(r.Context(), func(tx *store.Tx) (err error) {
-		if branch := r.Header.Get(auth.BranchHeader); branch != "" && branch != tenant.DefaultBranch && env.ParentID == "" && typ.Branches() {
+		if branch := r.Header.Get(auth.BranchHeader); branch != "" && branch != tenant.DefaultBranch && env.ParentID == "" && env.Type.Branches() {
 			if env, err = tx.Branch(env.ID, branch); err != nil {
 				return err
 			}
@@ -332,5 +324,5 @@ func (a *API) workerByTag(w http.ResponseWriter, r *http.Request) error {
 	return rest.JSON(w, http.StatusOK, struct {
 		Worker taggedWorker `json:"worker"`
 		URLs   urls         `json:"urls"`
-	}{tagWorker(worker), urls{a.origin(r) + "/projects/v3/" + url.PathEscape(ref) + "/runs?environment=" + env.Type.Slug()}})
+	}{tagWorker(worker), urls{a.origin(r) + "/projects/v3/" + url.PathEscape(env.Project.Ref) + "/runs?environment=" + env.Type.Slug()}})
 }

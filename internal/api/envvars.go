@@ -30,30 +30,16 @@ const envVarScope = "envvars"
 // variableEnvironment is the environment whose variables a request is about: that of
 // the key, or the one that the path and the branch header name to a user.
 func (a *API) variableEnvironment(r *http.Request) (*tenant.Environment, error) {
-	ref, err := param(r, "ref")
-	if err != nil {
-		return nil, err
-	}
-	slug, err := param(r, "env")
-	if err != nil {
-		return nil, err
-	}
-	typ, ok := tenant.TypeForSlug(slug)
-	if !ok {
-		return nil, fault.New(fault.NotFound, "Environment not found")
-	}
-	env, err := a.rootEnvironment(r, ref, typ)
+	env, err := a.pathEnvironment(r)
 	if err != nil || auth.From(r.Context()).Env != nil {
 		return env, err
 	}
 	branch := r.Header.Get(auth.BranchHeader)
 	switch {
-	case typ == tenant.Preview && branch == "":
+	case env.Type == tenant.Preview && branch == "":
 		return nil, fault.New(fault.Malformed, "x-trigger-branch header required for preview env")
-	case !typ.Branches() || branch == "" || typ == tenant.Development && branch == tenant.DefaultBranch:
+	case !env.Type.Branches() || branch == "" || env.Type == tenant.Development && branch == tenant.DefaultBranch:
 		return env, nil
-	case !tenant.ValidBranch(branch):
-		return nil, fault.New(fault.NotFound, "Branch not found")
 	}
 	root := env
 	err = a.store.View(r.Context(), func(tx *store.Tx) error {

@@ -333,7 +333,8 @@ func TestEnvVarsOfBranches(t *testing.T) {
 		expect(t, "it stays a secret", user.Call(t, "GET", preview+"/B", nil), 200, `{"name":"B","value":"<redacted>","isSecret":true}`)
 		sees("after the update", "map[A:own B:own]")
 		expect(t, "delete", key.Call(t, "DELETE", preview+"/A", nil), 200, `{"success":true}`)
-		expect(t, "delete what is the parent's", key.Call(t, "DELETE", preview+"/A", nil), 404, `{"error":"Environment variable not found"}`)
+		expect(t, "delete what is the parent's", key.Call(t, "DELETE", preview+"/A", nil), 404,
+			`{"error":"Environment variable not found: the branch has it from its parent environment"}`)
 		sees("after the deletion", "map[A:parent B:own]")
 
 		dev := s.vars("dev")

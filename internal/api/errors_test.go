@@ -63,10 +63,11 @@ func TestErrors(t *testing.T) {
 			"ignoredByUserId":null,"ignoredUntilOccurrenceRate":null,"ignoredUntilTotalOccurrences":null}`, group.ID, worker.Version))
 
 		for query, want := range map[string][]string{
-			"?filter[error]=" + group.ID:                          {second, first},
-			"?filter[error]=" + all.Data[0].ID:                    {other},
-			"?filter[error]=error_0000000000000000":               nil,
-			"?filter[taskIdentifier]=b&filter[error]=" + group.ID: nil,
+			"?filter[error]=" + group.ID:                           {second, first},
+			"?filter[error]=" + all.Data[0].ID:                     {other},
+			"?filter[error]=error_0000000000000000":                nil,
+			"?filter[bulkAction]=bulk_1&filter[error]=" + group.ID: nil,
+			"?filter[taskIdentifier]=b&filter[error]=" + group.ID:  nil,
 		} {
 			var got []string
 			for _, r := range servertest.Get[struct{ Data []struct{ ID string } }](t, s.Client, "/api/v1/runs"+query).Data {

@@ -6,9 +6,7 @@ import (
 	"time"
 
 	"sear/internal/auth"
-	"sear/internal/fault"
 	"sear/internal/rest"
-	"sear/internal/tenant"
 	"sear/internal/wire"
 )
 
@@ -67,23 +65,11 @@ func (b rotateBody) Validate() error {
 // rotateKey serves POST /api/v1/projects/{ref}/{env}/keys/rotate: the environment gets
 // a new secret key, and the old one works until the grace has passed.
 func (a *API) rotateKey(w http.ResponseWriter, r *http.Request) error {
-	ref, err := param(r, "ref")
-	if err != nil {
-		return err
-	}
-	slug, err := param(r, "env")
-	if err != nil {
-		return err
-	}
-	typ, ok := tenant.TypeForSlug(slug)
-	if !ok {
-		return fault.New(fault.NotFound, "Environment not found")
-	}
 	body, err := rest.Decode[rotateBody](r, maxKeyBody, rest.AllowEmpty)
 	if err != nil {
 		return err
 	}
-	env, err := a.rootEnvironment(r, ref, typ)
+	env, err := a.pathEnvironment(r)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ import (
 // runResult serves GET /api/v1/runs/{run}/result.
 func (a *API) runResult(w http.ResponseWriter, r *http.Request) error {
 	d, err := a.detail(r)
-	if fault.Is(err, fault.NotFound) || err == nil && d.Exec != run.Finished {
+	if fault.Is(err, fault.NotFound) || err == nil && !d.Status.Final() {
 		return fault.New(fault.NotFound, "Run either doesn't exist or is not finished")
 	}
 	if err != nil {

@@ -11,8 +11,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sear/internal/engine"
+	"sear/internal/id"
 	"sear/internal/run"
 	"sear/internal/servertest"
+	"sear/internal/store"
 )
 
 // action is the path of an action on a run.
@@ -83,6 +85,27 @@ func TestCancel(t *testing.T) {
 		t.Errorf("who may cancel some runs learns which exist: %d %s", got.Status, got.Body)
 	}
 	expect(t, "unknown to who may cancel all", s.token("write:runs").Call(t, "POST", action("run_unknown", "cancel"), nil), 404, `{"error":"Resource not found"}`)
+}
+
+// TestCancelOfAnExecutingRun: it is over for all who ask, before its worker has confirmed.
+func TestCancelOfAnExecutingRun(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.register("my-task")
+	batch := s.newBatch(1)
+	s.sendItems(s.Client, batch, items(0))
+	friendly := id.Friendly(id.Run, s.begin().ID) // its worker has yet to confirm
+	s.Call(t, "POST", action(friendly, "cancel"), nil)
+	if got := s.retrieve(friendly); got.Status != "CANCELED" {
+		t.Errorf("an executing run is %s", got.Status)
+	}
+	result := `{"ok":false,"id":"` + friendly + `","taskIdentifier":"my-task","error":{"type":"INTERNAL_ERROR","code":"TASK_RUN_CANCELLED"}}`
+	expect(t, "its result", s.Call(t, "GET", action(friendly, "result"), nil), 200, result)
+	expect(t, "that of its batch", s.Call(t, "GET", "/api/v1/batches/"+batch+"/results", nil), 200, `{"id":"`+batch+`","items":[`+result+`]}`)
+	bulk := s.bulk(`{"action":"cancel","runIds":["` + friendly + `"]}`)
+	if got := body[struct{ Counts struct{ Failure int } }](t, bulk); got.Counts.Failure != 1 {
+		t.Errorf("cancelled again: %s", bulk.Body)
+	}
 }
 
 func TestReschedule(t *testing.T) {
@@ -305,6 +328,24 @@ func TestReplayOfAnUndeclaredQueue(t *testing.T) {
 	got := s.Call(t, "POST", action(old, "replay"), nil)
 	if d := s.detail(s.env, runOf(t, got)); d.Lane.Queue != "task/my-task" {
 		t.Errorf("it stands in %q", d.Lane.Queue)
+	}
+}
+
+// TestReplayStaysInItsQueue: the queue of a task has its id in it, whatever characters that has.
+func TestReplayStaysInItsQueue(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.register("my.task: one", "mytaskone")
+	old := runOf(t, s.Call(t, "POST", "/api/v1/tasks/my.task:%20one/trigger", `{}`))
+	queue := s.detail(s.env, old).Lane.Queue
+	for what, d := range map[string]store.Detail{
+		"replayed":     s.detail(s.env, runOf(t, s.Call(t, "POST", action(old, "replay"), nil))),
+		"named by it":  s.detail(s.env, s.trigger(`{"options":{"queue":{"name":"`+queue+`"}}}`)),
+		"of a version": s.detail(s.env, runOf(t, s.Call(t, "POST", action(old, "replay"), `{"version":"`+s.register("my.task: one").Version+`"}`))),
+	} {
+		if d.Lane.Queue != "task/my.task: one" {
+			t.Errorf("%s it stands in %q", what, d.Lane.Queue)
+		}
 	}
 }
 

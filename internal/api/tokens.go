@@ -91,6 +91,7 @@ func (a *API) signToken(w http.ResponseWriter, r *http.Request, expires json.Raw
 	if g.Expires, err = parseExpiration(expires, time.Now()); err != nil {
 		return err
 	}
+	g.Expires = p.Bound(g.Expires)
 	token, err := a.auth.PublicToken(r.Context(), p.Env, g)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"sear/internal/auth"
 	"sear/internal/blob"
+	"sear/internal/deploy"
 	"sear/internal/engine"
 	"sear/internal/fault"
 	"sear/internal/id"
@@ -79,7 +80,7 @@ func (a *API) trigger(w http.ResponseWriter, r *http.Request) error {
 // taskParam is the task that a path names.
 func taskParam(r *http.Request) (string, error) {
 	task, err := param(r, "task")
-	if err == nil && !wire.ValidTask(task) {
+	if err == nil && !deploy.ValidTaskID(task) {
 		err = badParam("taskId", "Invalid task id")
 	}
 	return task, err
@@ -139,7 +140,7 @@ func (a *API) sendToken(w http.ResponseWriter, r *http.Request, scopes ...string
 func (a *API) sendTokenFor(w http.ResponseWriter, r *http.Request, life time.Duration, scopes ...string) error {
 	p := auth.From(r.Context())
 	token, err := a.auth.PublicToken(r.Context(), p.Env, auth.Grant{
-		Scopes: scopes, Expires: time.Now().Add(life), SkipColumns: p.SkipColumns,
+		Scopes: scopes, Expires: p.Bound(time.Now().Add(life)), SkipColumns: p.SkipColumns,
 	})
 	if err != nil {
 		return err

@@ -108,7 +108,7 @@ func lookUp(tx *store.Tx, hash, branch string, now time.Time) (grant, error) {
 	if err != nil {
 		return grant{}, err
 	}
-	p := tenant.Principal{Kind: tenant.KindSecretKey, Env: env}
+	p := tenant.Principal{Kind: tenant.KindSecretKey, Env: env, ExpiresAt: k.ExpiresAt}
 	if !k.Root() {
 		p.Kind, p.Scopes = tenant.KindScopedKey, k.Scopes
 	}

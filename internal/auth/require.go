@@ -68,7 +68,7 @@ func (a *Auth) Require(classes ...Class) func(http.Handler) http.Handler {
 }
 
 func (a *Auth) authenticate(r *http.Request, classes []Class) (tenant.Principal, error) {
-	bearer := bearerOf(r)
+	bearer := Bearer(r)
 	if slices.Contains(classes, PAT) && (len(classes) == 1 || strings.HasPrefix(bearer, tenant.PATPrefix)) {
 		return a.PAT(r.Context(), bearer)
 	}
@@ -93,8 +93,8 @@ func (a *Auth) authenticate(r *http.Request, classes []Class) (tenant.Principal,
 // classOf are the classes of what a key lookup finds.
 var classOf = map[tenant.Kind]Class{tenant.KindSecretKey: SecretKey, tenant.KindScopedKey: ScopedKey}
 
-// bearerOf is the credential of a request, "" when there is none.
-func bearerOf(r *http.Request) string {
+// Bearer is the credential of a request, "" when there is none.
+func Bearer(r *http.Request) string {
 	scheme, credential, ok := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		return ""

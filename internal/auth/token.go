@@ -12,6 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"sear/internal/fault"
+	"sear/internal/id"
 	"sear/internal/store"
 	"sear/internal/tenant"
 )
@@ -195,7 +196,7 @@ func claimed(bearer string) (subject string, public bool) {
 
 // publicToken authenticates with a public token. subject is the environment it claims.
 func (a *Auth) publicToken(ctx context.Context, bearer, subject string) (tenant.Principal, error) {
-	if subject == "" {
+	if _, ok := id.Internal("", subject); !ok { // whatever it is, it goes no further
 		return tenant.Principal{}, errSubject
 	}
 	s, err := a.signer(ctx, subject)

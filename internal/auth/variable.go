@@ -184,7 +184,13 @@ func (a *Auth) UpdateVariable(ctx context.Context, env *tenant.Environment, name
 func (a *Auth) DeleteVariable(ctx context.Context, env *tenant.Environment, name string) error {
 	return a.store.Update(ctx, func(tx *store.Tx) error {
 		existed, err := tx.DeleteVariable(env.ID, name)
-		if err == nil && !existed {
+		if err != nil || existed {
+			return err
+		}
+		list, err := tx.Variables(env)
+		if err == nil && slices.ContainsFunc(list, func(v store.Variable) bool { return v.Name == name }) {
+			err = fault.New(fault.NotFound, "Environment variable not found: the branch has it from its parent environment")
+		} else if err == nil {
 			err = errNoVariable
 		}
 		return err

@@ -95,16 +95,20 @@ func TestManifestProblems(t *testing.T) {
 	t.Parallel()
 	tooMany := 100_001
 	m := deploy.Manifest{
-		Tasks:  []deploy.Task{{ID: "a", FilePath: "a.ts"}, {ID: "a", FilePath: "b.ts"}, {FilePath: "c.ts"}, {ID: "d", FilePath: "d.ts", Schedule: &deploy.Schedule{}}},
+		Tasks: []deploy.Task{{ID: "a", FilePath: "a.ts"}, {ID: "a", FilePath: "b.ts"}, {FilePath: "c.ts"}, {ID: "d", FilePath: "d.ts", Schedule: &deploy.Schedule{}},
+			{ID: "e\x00", FilePath: "e.ts"}, {ID: strings.Repeat("f", 513), FilePath: "f.ts"}, {ID: strings.Repeat("g", 512), FilePath: "g.ts"}},
 		Queues: []deploy.Queue{{Name: "q", Limit: &tooMany}},
 	}
 	err := m.Validate()
 	if !fault.Is(err, fault.Malformed) {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Duplicate task id: a", "tasks[2]: id", "CRON expression", "queue q", "contentHash"} {
+	for _, want := range []string{"Duplicate task id: a", "tasks[2]: id", "CRON expression", "tasks[4]: id must", "tasks[5]: id must", "queue q", "contentHash"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in %q", want, err)
 		}
+	}
+	if strings.Contains(err.Error(), "tasks[6]") {
+		t.Errorf("the longest id is refused: %s", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"sear/internal/fault"
 	"sear/internal/run"
@@ -78,6 +79,8 @@ func (m *Manifest) Validate() error {
 		switch {
 		case t.ID == "":
 			problems = append(problems, fmt.Sprintf("tasks[%d]: id is required", i))
+		case !ValidTaskID(t.ID):
+			problems = append(problems, fmt.Sprintf("tasks[%d]: id must have at most %d bytes and no null characters", i, MaxTaskID))
 		case seen[t.ID]:
 			problems = append(problems, fmt.Sprintf("Duplicate task id: %s", t.ID))
 		case t.FilePath == "":
@@ -186,8 +189,20 @@ func (m *Manifest) HasQueue(name string) bool {
 // maxQueueName is the length a queue name is cut to.
 const maxQueueName = 128
 
-// CleanQueueName drops the characters a queue name may not have, as upstream does.
+// MaxTaskID is the length of a task's id in bytes.
+const MaxTaskID = 512
+
+// ValidTaskID reports whether a text can be the id of a task.
+func ValidTaskID(s string) bool {
+	return s != "" && len(s) <= MaxTaskID && utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
+}
+
+// CleanQueueName drops the characters a queue name may not have, as upstream does. The name
+// of a task's own queue is the task's to choose.
 func CleanQueueName(name string) string {
+	if task, own := strings.CutPrefix(name, implicitQueue); own && ValidTaskID(task) {
+		return name
+	}
 	clean := strings.Map(func(c rune) rune {
 		switch {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-', c == '/':

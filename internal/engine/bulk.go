@@ -182,7 +182,7 @@ func (w *work) bulkCancel(env *tenant.Environment, _ store.Bulk, runID string) (
 		if err != nil {
 			return err
 		}
-		if r.Exec == run.Finished {
+		if r.Status.Final() {
 			return fault.New(fault.Conflict, "Run has finished")
 		}
 		_, err = w.decide(env, runID, run.Cancel{Reason: CanceledByUser})

@@ -126,7 +126,7 @@ func replace(tx *store.Tx, envID, runID string, t Trigger, at time.Time) error {
 		return err
 	}
 	if t.Metadata.Data != "" {
-		if err := tx.SetMetadata(runID, t.Metadata, at); err != nil {
+		if err := tx.SeedMetadata(runID, t.Metadata, at); err != nil {
 			return err
 		}
 	}

@@ -341,13 +341,14 @@ func TestDebounce(t *testing.T) {
 	inBubble(t, tenant.Production, func(t *testing.T, r *rig) {
 		call := func(payload string, d engine.Debounce) string {
 			at := time.Now().Add(d.Delay)
-			return r.trigger(engine.Trigger{Task: "hello", Payload: run.Packet{Data: payload, Type: run.TypeJSON}, DelayUntil: at, Debounce: &d})
+			meta := run.Packet{Data: `{"m":` + payload + `}`, Type: run.TypeJSON}
+			return r.trigger(engine.Trigger{Task: "hello", Payload: run.Packet{Data: payload, Type: run.TypeJSON}, Metadata: meta, DelayUntil: at, Debounce: &d})
 		}
-		payload := func(id string) string {
-			var d store.Detail
+		detail := func(id string) (d store.Detail) {
 			r.ok(r.st.View(r.ctx, func(tx *store.Tx) (err error) { d, err = tx.Detail(r.env.ID, id); return err }))
-			return d.Payload.Data
+			return d
 		}
+		payload := func(id string) string { return detail(id).Payload.Data }
 		leading := engine.Debounce{Key: "l", Delay: 10 * time.Second}
 		trailing := engine.Debounce{Key: "t", Delay: 10 * time.Second, Trailing: true}
 		l, tr := call("1", leading), call("1", trailing)
@@ -357,6 +358,10 @@ func TestDebounce(t *testing.T) {
 		}
 		if payload(l) != "1" || payload(tr) != "2" {
 			t.Errorf("payloads %s and %s", payload(l), payload(tr))
+		}
+		again := must(r.Replay(r.ctx, r.env, tr, func(t *engine.Trigger) { t.DelayUntil = time.Now().Add(time.Hour) }))(t)
+		if d := detail(again.ID); d.Payload.Data != "2" || d.Metadata.Data != `{"m":2}` {
+			t.Errorf("the replay has payload %s and metadata %s", d.Payload.Data, d.Metadata.Data)
 		}
 		time.Sleep(8 * time.Second)
 		if list := must(r.Dequeue(r.ctx, r.env, "", 5))(t); len(list) != 0 {

@@ -116,14 +116,16 @@ func unmarshal(body []byte, v any) (Problems, error) {
 	var syntax *json.SyntaxError
 	var mismatch *json.UnmarshalTypeError
 	var own *fault.Error
+	var named Problems
+	_, whole := v.(json.Unmarshaler)
 	switch {
-	case errors.As(err, &own):
+	case errors.As(err, &own) && (whole || !errors.As(err, &named)):
 		return nil, err // an UnmarshalJSON of ours said it better
 	case errors.As(err, &syntax):
 		return nil, fault.Wrap(fault.Malformed, err, "Invalid JSON")
-	case errors.As(err, &mismatch):
-		whole := value{raw: body, alone: func(raw json.RawMessage) []byte { return raw }}
-		return whole.mismatches(reflect.TypeOf(v).Elem()), nil
+	case errors.As(err, &mismatch), named != nil:
+		all := value{raw: body, alone: func(raw json.RawMessage) []byte { return raw }}
+		return all.mismatches(reflect.TypeOf(v).Elem()), nil
 	default:
 		return nil, fault.Wrap(fault.Malformed, err, "Validation error: Invalid input")
 	}
@@ -140,10 +142,16 @@ type value struct {
 const maxMismatches = 20
 
 // mismatches names each value of a type that a T does not take. The decoder names only the
-// first, and by Go's names of embedded structs, so each is tried alone.
+// first, and by Go's names of embedded structs, so each is tried alone. What an UnmarshalJSON
+// of ours says of a member is taken as it is.
 func (v value) mismatches(t reflect.Type) (out Problems) {
+	err := json.Unmarshal(v.alone(v.raw), reflect.New(t).Interface())
 	var mismatch *json.UnmarshalTypeError
-	if !errors.As(json.Unmarshal(v.alone(v.raw), reflect.New(t).Interface()), &mismatch) {
+	var named Problems
+	switch isNamed := errors.As(err, &named); {
+	case isNamed && v.path != "":
+		return named
+	case !isNamed && !errors.As(err, &mismatch):
 		return nil
 	}
 	var members map[string]json.RawMessage
@@ -157,7 +165,7 @@ func (v value) mismatches(t reflect.Type) (out Problems) {
 			return out[:maxMismatches]
 		}
 	}
-	if len(out) == 0 { // it is this value itself
+	if len(out) == 0 && mismatch != nil { // it is this value itself
 		return Problems{{Code: "invalid_type", Message: expectation(mismatch), Path: v.path}}
 	}
 	return out

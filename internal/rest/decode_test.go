@@ -22,8 +22,19 @@ type place struct {
 	Where string `json:"where"`
 }
 
+// marks say themselves what is wrong with them.
+type marks string
+
+func (*marks) UnmarshalJSON(b []byte) error {
+	if b[0] != '"' {
+		return rest.Problems{{Code: "invalid_type", Message: "Expected marks", Path: "marks"}}.Err()
+	}
+	return nil
+}
+
 type trigger struct {
 	place
+	Marks   marks           `json:"marks"`
 	Payload json.RawMessage `json:"payload"`
 	Options struct {
 		Queue       string            `json:"queue"`
@@ -102,6 +113,8 @@ func TestDecodeRefuses(t *testing.T) {
 			`Validation error: Expected string, received number at "options.tags"; Expected boolean, received string at "options.test"; Invalid queue at "options.queue"`},
 		{"of an embedded struct", `{"where":1,"options":{"level":[]}}`, fault.Malformed,
 			`Validation error: Expected string, received array at "options.level"; Expected string, received number at "where"`},
+		{"own words of a member", `{"options":{"queue":"bad"},"marks":7,"where":1}`, fault.Malformed,
+			`Validation error: Expected marks at "marks"; Expected string, received number at "where"; Invalid queue at "options.queue"`},
 		{"own words", `{"options":{"machine":"tiny"}}`, fault.Invalid, "No such machine"},
 		{"rules, all named", `{"options":{"queue":"bad","tags":["a","b","c"],"priority":-1}}`, fault.Malformed,
 			`Validation error: Invalid queue at "options.queue"; Too many tags at "options.tags"; Everything is wrong`},

@@ -132,7 +132,7 @@ func (db *DB) Postgres() bool {
 func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 	tx, err := db.backend.update(ctx, fn)
 	if err != nil {
-		return err
+		return unstorable(err)
 	}
 	for _, f := range tx.after {
 		f()
@@ -144,7 +144,16 @@ func (db *DB) Update(ctx context.Context, fn func(*Tx) error) error {
 // View runs fn against one snapshot of the database, in which writes fail. It
 // neither waits for Updates nor holds them up.
 func (db *DB) View(ctx context.Context, fn func(*Tx) error) error {
-	return db.backend.view(ctx, fn)
+	return unstorable(db.backend.view(ctx, fn))
+}
+
+// unstorable blames the request for a text that Postgres has no place for. Those who read
+// texts from requests refuse them by name; this is the net below.
+func unstorable(err error) error {
+	if code := pgCode(err); code == "22021" || code == "22P05" {
+		return fault.Wrap(fault.Malformed, err, "Texts must be valid UTF-8 without null characters")
+	}
+	return err
 }
 
 // Watch returns a watch on one topic and key. Close it when done.

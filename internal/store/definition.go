@@ -174,6 +174,13 @@ func (tx *Tx) SetMetadata(runID string, m run.Packet, now time.Time) error {
 	return err
 }
 
+// SeedMetadata replaces the metadata of a run that has not started, also for its replays.
+func (tx *Tx) SeedMetadata(runID string, m run.Packet, now time.Time) error {
+	_, err := tx.Exec(`UPDATE run SET metadata = $1, metadata_type = $2, seed = $1, seed_type = $2, updated_at = $3 WHERE id = $4`,
+		orNull(m.Data), orNull(m.Type), now.UnixMicro(), runID)
+	return err
+}
+
 // SetPayload replaces the payload of a run that has not started.
 func (tx *Tx) SetPayload(runID string, p run.Packet) error {
 	if _, err := tx.Exec(`DELETE FROM packet WHERE run_id = $1`, runID); err != nil {

@@ -140,7 +140,8 @@ type errorPlace struct {
 func readErrorPlace(cursor string) (p errorPlace, ok bool) {
 	seen, groupID, ok := strings.Cut(cursor, ".")
 	us, err := strconv.ParseInt(seen, 10, 64)
-	return errorPlace{us, groupID}, ok && err == nil
+	_, badID := hex.DecodeString(groupID)
+	return errorPlace{us, groupID}, ok && err == nil && badID == nil
 }
 
 // ValidErrorCursor reports whether a cursor may be one of ListErrors.

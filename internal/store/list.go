@@ -226,6 +226,7 @@ func (tx *Tx) listEnv(f RunFilter, envID string, p Page) ([]string, error) {
 		q := &pick{from: "error_run e CROSS JOIN run", keys: []string{"e.run_id", "run.id"}, where: []string{"run.id = e.run_id"}}
 		q.is("e.error_id", f.ErrorID)
 		q.is("run.env_id", envID)
+		f.ofBulk(q)
 		f.demand(q)
 		return q.ids(tx, p)
 	case f.Tags == nil:

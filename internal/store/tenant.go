@@ -123,6 +123,9 @@ func (tx *Tx) RootEnvironment(projectID string, t tenant.EnvType) (*tenant.Envir
 
 // Branch reads a branch in use below a root environment.
 func (tx *Tx) Branch(rootID, name string) (*tenant.Environment, error) {
+	if !tenant.ValidBranch(name) { // none can have it, and Postgres might not even take it
+		return nil, fault.New(fault.NotFound, "Branch not found")
+	}
 	return tx.oneEnvironment(`SELECT `+envColumns+` FROM `+envTables+` WHERE e.parent_id = $1 AND e.branch = $2 AND e.archived_at IS NULL`,
 		rootID, name)
 }

@@ -24,10 +24,20 @@ type Principal struct {
 	// OneTime identifies a public token that may be used once, "" for all others.
 	// Whoever acts on it must record it in the same transaction.
 	OneTime string
-	// ExpiresAt is when a public token ends, zero for other credentials.
+	// ExpiresAt is when the credential ends, zero for one that does not.
 	ExpiresAt time.Time
 	// SkipColumns are run columns a public token asked realtime to leave out.
 	SkipColumns []string
+}
+
+// Bound is the end of a token that the credential hands out: at, unless the credential is a
+// key that ends earlier. Who holds a key that was replaced must not outlive it.
+func (p Principal) Bound(at time.Time) time.Time {
+	isKey := p.Kind == KindSecretKey || p.Kind == KindScopedKey
+	if isKey && !p.ExpiresAt.IsZero() && p.ExpiresAt.Before(at) {
+		return p.ExpiresAt
+	}
+	return at
 }
 
 // Can reports whether the credential permits the action on a thing of the given type;

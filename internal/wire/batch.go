@@ -3,6 +3,7 @@ package wire
 import (
 	"math"
 
+	"sear/internal/deploy"
 	"sear/internal/rest"
 )
 
@@ -96,7 +97,7 @@ type ResetKeyBody struct {
 // Validate demands the task.
 func (b *ResetKeyBody) Validate() error {
 	var problems rest.Problems
-	if !ValidTask(b.TaskIdentifier) {
+	if !deploy.ValidTaskID(b.TaskIdentifier) {
 		problems.Add("taskIdentifier", "Task identifier is required")
 	}
 	return problems.Err()

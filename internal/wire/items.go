@@ -9,6 +9,7 @@ import (
 	"io"
 	"unicode/utf8"
 
+	"sear/internal/deploy"
 	"sear/internal/fault"
 	"sear/internal/rest"
 	"sear/internal/run"
@@ -175,7 +176,7 @@ func (s *Items) tooLarge(beginning []byte, size int) Item {
 			}
 		case "task":
 			var name string
-			if d.Decode(&name) == nil && ValidTask(name) {
+			if d.Decode(&name) == nil && deploy.ValidTaskID(name) {
 				item.Task = name
 			}
 		default:

@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"sear/internal/deploy"
 	"sear/internal/run"
@@ -19,7 +18,6 @@ const (
 	MaxTags     = 10
 	maxTag      = 128
 	MaxKey      = 2048 // an idempotency key, in bytes: Postgres has to keep it in an index
-	maxTask     = 512  // a task id, in bytes, for the same reason
 	maxLane     = 512  // a concurrency key
 	maxDebounce = 512  // a debounce key
 	MaxMetadata = 262_144
@@ -289,15 +287,10 @@ func (f form) key(key string, v []byte) string {
 // task reads the id of a task.
 func (f form) task(key string, v []byte) string {
 	s := f.text(key, v)
-	if v[0] == '"' && !ValidTask(s) {
-		f.add(key, fmt.Sprintf("A task id must have between 1 and %d bytes", maxTask))
+	if v[0] == '"' && !deploy.ValidTaskID(s) {
+		f.add(key, fmt.Sprintf("A task id must have between 1 and %d bytes", deploy.MaxTaskID))
 	}
 	return s
-}
-
-// ValidTask reports whether a text can be the id of a task.
-func ValidTask(s string) bool {
-	return s != "" && len(s) <= maxTask && utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
 }
 
 func (f form) keyOptions(key string, v []byte) *run.KeyOptions {
