@@ -65,6 +65,8 @@ func TestAuditFinds(t *testing.T) {
 		{"a run went through each of its snapshots once, and ended once", `UPDATE snapshot SET exec = 'FINISHED' WHERE seq = 1 AND run_id IN (SELECT id FROM run WHERE status = 'COMPLETED_WITH_ERRORS')`},
 		{"what a run waits for is not over yet", `UPDATE waitpoint SET done = 1, completed_at = 1`},
 		{"what a run waits for is not over yet", `UPDATE edge SET waitpoint_id = 'nothing' WHERE kind = 'RUN'`},
+		{"who is blocked by something waits for it", `INSERT INTO edge (run_id, kind, waitpoint_id, idx, done, seq) SELECT run.id, 'MANUAL', waitpoint.id, -1, 0, 0 FROM run, waitpoint WHERE ` + held},
+		{"who goes on is told what is over", `INSERT INTO edge (run_id, kind, waitpoint_id, idx, done, seq) SELECT run.id, 'MANUAL', waitpoint.id, -1, 1, 0 FROM run, waitpoint WHERE ` + held},
 		{"a completed waitpoint has a time of its completion", `INSERT INTO waitpoint (id, env_id, kind, done, is_error, created_at) VALUES ('w', 'e', 'MANUAL', 1, 0, 1)`},
 		{"a sealed batch has all its items once", `UPDATE batch SET run_count = 2`},
 		{"what belongs to a run ends with it: run_tag", `INSERT INTO run_tag (env_id, tag, run_id) VALUES ('e', 't', 'gone')`},

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"sear/internal/schedule"
@@ -27,6 +28,20 @@ func (e *Engine) OccurRefused(ctx context.Context, refusal error) error {
 func (e *Engine) Sweep(ctx context.Context, retention time.Duration) error {
 	e.opt.Retention = retention
 	return e.sweep(ctx, time.Now())
+}
+
+// WaitAndWake lets a run wait for a token in one transaction with a look at whether it may
+// go on, as a poke from long ago causes one.
+func (e *Engine) WaitAndWake(ctx context.Context, env *tenant.Environment, runID, tokenID string) error {
+	wait := &op{ctx: ctx, runs: []string{runID}, fn: func(w *work) error {
+		p, err := w.tx.LockWaitpoint(env.ID, tokenID)
+		if err != nil {
+			return err
+		}
+		return w.blockOn(env, runID, p)
+	}}
+	wake := &op{ctx: ctx, runs: []string{runID}, fn: func(w *work) error { return e.unblock(w, []string{runID}) }}
+	return errors.Join(e.transact(ctx, []*op{wait, wake}), wait.err, wake.err)
 }
 
 // AsOnly carries out what only one node may do.

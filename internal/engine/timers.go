@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sear/internal/id"
@@ -214,8 +215,13 @@ func (e *Engine) unblock(w *work, ids []string) error {
 	return nil
 }
 
-// tryUnblock moves a locked run on if nothing blocks it.
+// tryUnblock moves a locked run on if nothing blocks it. What another command of the same
+// transaction has blocked it by is not in the store yet; if that is complete already, there
+// will be another wake.
 func (w *work) tryUnblock(env *tenant.Environment, id string) error {
+	if slices.ContainsFunc(w.edges, func(e store.Edge) bool { return e.RunID == id }) {
+		return nil
+	}
 	pending, err := w.tx.PendingEdges(id)
 	if err != nil || pending > 0 {
 		return err

@@ -186,6 +186,37 @@ func TestTokens(t *testing.T) {
 	})
 }
 
+// TestStaleWake: a look at a run that comes together with its next wait does not let it go on
+// before that is over, nor without its result.
+func TestStaleWake(t *testing.T) {
+	t.Parallel()
+	for name, complete := range map[string]bool{"pending": false, "complete": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onEach(t, func(t *testing.T, r *rig) {
+				id := r.trigger(engine.Trigger{Task: "hello"})
+				r.begin()
+				token, _, err := r.CreateToken(r.ctx, r.env, engine.NewWaitpoint{})
+				r.ok(err)
+				done := func() { r.ok(r.CompleteToken(r.ctx, r.env, token.ID, run.Packet{Data: "1", Type: run.TypeJSON})) }
+				if complete {
+					done()
+				}
+				r.ok(r.WaitAndWake(r.ctx, r.env, id, token.ID))
+				if !complete {
+					if s := r.get(id); s.Exec != run.Waiting {
+						t.Fatalf("it goes on: %s", s.Exec)
+					}
+					done()
+				}
+				if s := r.await(id, run.Executing); len(s.Completed) != 1 || s.Completed[0].Output.Data != "1" {
+					t.Errorf("it was told %+v", s.Completed)
+				}
+			})
+		})
+	}
+}
+
 // TestWaitSentAgain: a call whose answer was lost is sent again, and is one wait, also when
 // that is over by then; so is one for a token.
 func TestWaitSentAgain(t *testing.T) {

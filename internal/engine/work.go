@@ -42,7 +42,7 @@ type effects struct {
 	created  []store.NewRun
 	log      []store.Snapshot
 	edges    []store.Edge
-	deliver  []string // runs whose completed waitpoints go out
+	deliver  []delivery
 	drop     []string // runs that wait for nothing any more
 	done     []string // runs, batches and waitpoints that completed
 	unblock  []string // runs to look at after the commit
@@ -55,6 +55,12 @@ type effects struct {
 	debounce []debounceKey // keys that lead to runs in created
 	writes   []func(tx *store.Tx) error
 	define   []*store.Detail // runs whose definition the caller wants to know
+}
+
+// delivery is a snapshot of a run with which its completed waitpoints go out.
+type delivery struct {
+	runID string
+	seq   int64
 }
 
 // cancelled is a run whose children are to be cancelled too.
@@ -163,10 +169,11 @@ func (w *work) note(before run.Run, p run.Plan) {
 	r := p.Run
 	switch p.Edges {
 	case run.DeliverEdges:
-		w.deliver = append(w.deliver, r.ID)
+		w.deliver = append(w.deliver, delivery{r.ID, r.Seq})
 	case run.DropEdges:
 		if before.ID != "" {
 			w.drop = append(w.drop, r.ID)
+			w.edges = slices.DeleteFunc(slices.Clone(w.edges), func(e store.Edge) bool { return e.RunID == r.ID })
 		}
 	}
 	if p.Finished {
@@ -259,8 +266,8 @@ func (w *work) flushEdges() error {
 	if err := w.tx.DropEdges(w.drop); err != nil {
 		return err
 	}
-	for _, id := range w.deliver {
-		if err := w.tx.DeliverEdges(id, w.runs[id].run.Seq); err != nil {
+	for _, d := range w.deliver {
+		if err := w.tx.DeliverEdges(d.runID, d.seq); err != nil {
 			return err
 		}
 	}

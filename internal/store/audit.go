@@ -158,8 +158,15 @@ func (tx *Tx) auditRuns(a *Audit, overdue int64) error {
 	return nil
 }
 
-// auditWaits checks that what somebody waits for can still happen.
+// auditWaits checks that who is blocked waits, that nobody goes on without what was waited
+// for, and that what somebody waits for can still happen.
 func (tx *Tx) auditWaits(a *Audit, _ int64) error {
+	err := tx.broken(a, `SELECT CASE edge.done WHEN 0 THEN 'who is blocked by something waits for it' ELSE 'who goes on is told what is over' END, run.id
+		FROM edge JOIN run ON run.id = edge.run_id WHERE edge.seq = 0
+		AND (edge.done = 0 AND run.exec NOT IN ('EXECUTING_WITH_WAITPOINTS', 'SUSPENDED', 'PENDING_CANCEL') OR edge.done = 1 AND run.exec = 'EXECUTING')`)
+	if err != nil {
+		return err
+	}
 	return tx.broken(a, `SELECT 'what a run waits for is not over yet', run_id FROM edge WHERE done = 0 AND CASE kind
 		WHEN 'RUN' THEN NOT EXISTS (SELECT 1 FROM run WHERE run.id = edge.waitpoint_id AND run.exec <> 'FINISHED')
 		WHEN 'BATCH' THEN NOT EXISTS (SELECT 1 FROM batch WHERE batch.id = edge.waitpoint_id AND (batch.status = 'PENDING'
