@@ -240,6 +240,6 @@ func (r *Restored) inspect(ctx context.Context, database, packets string, log *s
 		}
 	}
 	return st.Update(ctx, func(tx *store.Tx) error {
-		return tx.SetSetting(store.SettingHeld, time.Now().UTC().Format(time.RFC3339))
+		return tx.BecomeCopy(time.Now())
 	})
 }

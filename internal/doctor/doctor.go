@@ -43,9 +43,11 @@ type Target struct {
 // examination is one visit.
 type examination struct {
 	Target
-	found   []Finding
-	store   *store.Store // nil when it cannot be opened
-	serving bool         // a server answers
+	found    []Finding
+	store    *store.Store // nil when it cannot be opened
+	identity string       // of the store
+	isHeld   bool         // the store starts nothing
+	serving  bool         // a server of the store answers
 }
 
 // Examine makes all checks. A check that cannot be made because of another's failure is
@@ -53,8 +55,8 @@ type examination struct {
 func Examine(ctx context.Context, t Target) []Finding {
 	e := &examination{Target: t}
 	e.directory()
-	e.ports(ctx)
 	e.database(ctx)
+	e.ports(ctx)
 	if e.store != nil {
 		defer e.store.Close()
 		e.address(ctx)

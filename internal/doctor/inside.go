@@ -18,7 +18,13 @@ func (e *examination) database(ctx context.Context) {
 		return
 	}
 	var s store.Health
-	err = st.View(ctx, func(tx *store.Tx) (err error) { s, err = tx.Health(); return err })
+	err = st.View(ctx, func(tx *store.Tx) (err error) {
+		if s, err = tx.Health(); err != nil {
+			return err
+		}
+		e.identity, err = tx.Setting(store.SettingIdentity)
+		return err
+	})
 	if err != nil {
 		st.Close()
 		e.note(Fail, check, "is it a database of Sear? `sear serve` makes one", "it cannot be read: %v", err)
@@ -48,9 +54,16 @@ func (e *examination) address(ctx context.Context) {
 		e.note(Fail, check, "", "%v", err)
 		return
 	}
-	switch err := healthy(ctx, url); {
-	case err == nil:
+	if url == "" {
+		e.note(Warn, check, "start the server", "no server has run on this store since it was restored")
+		return
+	}
+	switch identity, err := StoreAt(ctx, url); {
+	case err == nil && identity == e.identity:
+		e.serving = true
 		e.ok(check, "%s answers", url)
+	case err == nil:
+		e.note(Fail, check, "correct --public-url: clients of this store go to another one", "at %s the server of another store answers", url)
 	case e.serving:
 		e.note(Fail, check, "correct --public-url, or what stands before Sear (DNS, proxy, certificate)", "clients are told %s, and that does not answer: %v", url, err)
 	default:
@@ -67,6 +80,7 @@ func (e *examination) held(ctx context.Context) {
 	case err != nil:
 		e.note(Fail, check, "", "%v", err)
 	case since != "":
+		e.isHeld = true
 		e.note(Warn, check, "sear resume, once you have looked at what was restored", "nothing is executed since %s: the store was restored and not resumed", since)
 	}
 }
@@ -119,6 +133,14 @@ func (e *examination) space(ctx context.Context) {
 	if err != nil {
 		return // Postgres without a data directory, or a system that does not tell
 	}
+	if e.Postgres { // the database lies elsewhere, and it is its own tools' to watch it
+		if free < leastFree {
+			e.note(Warn, check, "make room where the data directory is, or put large payloads into a bucket", "%.1f GB for large payloads", gigabytes(free))
+		} else {
+			e.ok(check, "%.1f GB for large payloads; that of Postgres is not seen from here", gigabytes(free))
+		}
+		return
+	}
 	size, err := e.store.Size(ctx)
 	if err != nil {
 		e.note(Fail, check, "", "%v", err)
@@ -162,7 +184,7 @@ func forecast(free, size, all, day int64) (Level, string) {
 
 func gigabytes(n int64) float64 { return float64(n) / 1e9 }
 
-// How late something may be while a server runs, and while none does.
+// How late something may be while a server runs, and while none does or it starts nothing.
 const (
 	lateServing = time.Minute
 	lateStopped = 100 * 365 * 24 * time.Hour
@@ -172,7 +194,7 @@ const (
 func (e *examination) invariants(ctx context.Context) {
 	const check = "runs"
 	late := lateStopped
-	if e.serving {
+	if e.serving && !e.isHeld {
 		late = lateServing
 	}
 	a, err := e.store.Audit(ctx, e.Now, late)

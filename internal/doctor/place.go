@@ -63,23 +63,30 @@ func (e *examination) directory() {
 // answerTime bounds a look at a server.
 const answerTime = 3 * time.Second
 
-// healthy reports whether a Sear answers at a URL.
-func healthy(ctx context.Context, url string) error {
+// StoreHeader is the header in which a healthy server says which store it runs on.
+const StoreHeader = "Sear-Store"
+
+// StoreAt is the identity of the store of the healthy server that answers at a URL.
+func StoreAt(ctx context.Context, url string) (identity string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/healthcheck", nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return errors.New("it answers " + resp.Status)
+	switch identity, said := resp.Header[StoreHeader]; {
+	case resp.StatusCode != http.StatusOK:
+		return "", errors.New("it answers " + resp.Status)
+	case !said:
+		return "", errors.New("what answers is no Sear")
+	default:
+		return identity[0], nil
 	}
-	return nil
 }
 
 // ports checks that a server listens, or could.
@@ -88,19 +95,23 @@ func (e *examination) ports(ctx context.Context) {
 	l, err := net.Listen("tcp", e.Addr)
 	if err == nil {
 		l.Close()
-		e.ok(check, "%s is free; no server runs there", e.Addr)
+		e.ok(check, "%s is free", e.Addr)
 		return
 	}
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		e.note(Fail, check, "give Sear an address of this machine, and a port that its user may have, with --addr", "nobody can listen there: %v", err)
 		return
 	}
-	if err := healthy(ctx, "http://"+e.Addr); err != nil {
-		e.note(Fail, check, "stop the program that has it, or give Sear another with --addr", "%s is taken and no healthy Sear answers there: %v", e.Addr, err)
-		return
+	const fix = "stop the program that has it, or give Sear another with --addr"
+	switch identity, err := StoreAt(ctx, "http://"+e.Addr); {
+	case err != nil:
+		e.note(Fail, check, fix, "%s is taken and no healthy Sear answers there: %v", e.Addr, err)
+	case e.store != nil && identity != e.identity:
+		e.note(Fail, check, fix, "%s is taken by the Sear of another store", e.Addr)
+	default:
+		e.serving = true
+		e.ok(check, "a Sear answers at %s", e.Addr)
 	}
-	e.serving = true
-	e.ok(check, "a Sear answers at %s", e.Addr)
 }
 
 // oldestNode is the oldest Node that the official CLI runs on.
@@ -148,6 +159,8 @@ const oldBackup = 7 * 24 * time.Hour
 func (e *examination) backup() {
 	const check = "last backup"
 	switch age := e.Now.Sub(e.LastBackup); {
+	case e.Postgres && e.KeyFile != "":
+		e.note(Warn, check, "copy it, or give the key with --secret-key, and keep it elsewhere", "Postgres is backed up by its own tools, and %s is in no dump: without it no secret can be opened", filepath.Join(e.Data, e.KeyFile))
 	case e.Postgres:
 		e.ok(check, "Postgres is backed up by its own tools: see docs/operating.md")
 	case e.BackupNote != nil:

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"sear/internal/backup"
-	"sear/internal/fault"
 	"sear/internal/store"
 )
 
@@ -104,37 +103,27 @@ func Restore(ctx context.Context, cfg Config, file string) (backup.Restored, err
 	return backup.Restore(ctx, file, cfg.Data, layout, slog.New(slog.DiscardHandler))
 }
 
-// Hold has the servers of a store start nothing until Resume, as after a restore. With
-// SQLite none may be running.
+// Hold has the servers of a store start nothing until Resume, as after a restore. None may be running.
 func Hold(ctx context.Context, cfg Config, log *slog.Logger) error {
-	return setHeld(ctx, cfg, time.Now().UTC().Format(time.RFC3339), log)
+	return write(ctx, cfg, log, func(st *store.Store) error {
+		running, err := serves(ctx, st)
+		if err != nil {
+			return err
+		}
+		if running {
+			return errors.New("a server runs on this store and would go on: stop all its nodes first")
+		}
+		return st.Update(ctx, func(tx *store.Tx) error { return tx.BecomeCopy(time.Now()) })
+	})
 }
 
 // Resume ends the hold of a restored store. A server that runs on it is asked to; where
-// none answers the store is written directly.
+// there is none the store is written directly.
 func Resume(ctx context.Context, cfg Config, log *slog.Logger) error {
-	set, err := Keys(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	unanswered := set.probe(ctx)
-	if unanswered == nil {
-		return set.call(ctx, http.MethodPost, "/api/v1/resume", nil, nil)
-	}
-	err = setHeld(ctx, cfg, "", log)
-	if fault.Is(err, fault.Unavailable) {
-		err = fmt.Errorf("a server runs on this data, which nobody else can write then, and it cannot be asked: %w", unanswered)
-	}
-	return err
-}
-
-func setHeld(ctx context.Context, cfg Config, since string, log *slog.Logger) (err error) {
-	st, err := openStore(ctx, cfg, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, st.Close()) }()
-	return st.Update(ctx, func(tx *store.Tx) error { return tx.SetSetting(store.SettingHeld, since) })
+	ask := func(set KeySet) error { return set.call(ctx, http.MethodPost, "/api/v1/resume", nil, nil) }
+	return there(ctx, cfg, log, ask, func(st *store.Store) error {
+		return st.Update(ctx, func(tx *store.Tx) error { return tx.SetSetting(store.SettingHeld, "") })
+	})
 }
 
 // warnHeld says on start that a server starts nothing.

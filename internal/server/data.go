@@ -68,6 +68,7 @@ func sealingKey(cfg Config) ([]byte, error) {
 type KeySet struct {
 	APIURL string `json:"apiUrl"`
 	auth.Keys
+	store string // the identity of the store they are from
 }
 
 // Keys reads the keys of a store that a server has set up. The server may be
@@ -92,7 +93,10 @@ func Keys(ctx context.Context, cfg Config) (KeySet, error) {
 		return KeySet{}, err
 	}
 	err = st.View(ctx, func(tx *store.Tx) (err error) {
-		set.APIURL, err = tx.Setting(store.SettingPublicURL)
+		if set.APIURL, err = tx.Setting(store.SettingPublicURL); err != nil {
+			return err
+		}
+		set.store, err = tx.Setting(store.SettingIdentity)
 		return err
 	})
 	return set, err

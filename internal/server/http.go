@@ -15,6 +15,7 @@ import (
 	"sear/internal/api"
 	"sear/internal/auth"
 	"sear/internal/blob"
+	"sear/internal/doctor"
 	"sear/internal/engine"
 	"sear/internal/fault"
 	"sear/internal/metrics"
@@ -122,18 +123,25 @@ func allowed(routes chi.Routes) func(*http.Request) string {
 // pingTimeout is how long the database may take to show that it is there.
 const pingTimeout = 2 * time.Second
 
-// healthcheck answers 200 while the server takes requests and its database answers.
+// healthcheck answers 200 while the server takes requests and its database answers, and says
+// which store that is.
 func (h *handler) healthcheck(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := context.WithTimeout(r.Context(), pingTimeout)
 	defer cancel()
 	if !h.serving.Load() {
 		return fault.New(fault.Unavailable, "The server is stopping")
 	}
-	if err := h.store.Ping(ctx); err != nil {
+	var identity string
+	err := h.store.View(ctx, func(tx *store.Tx) (err error) {
+		identity, err = tx.Setting(store.SettingIdentity)
+		return err
+	})
+	if err != nil {
 		return fault.Wrap(fault.Unavailable, err, "The database does not answer")
 	}
+	w.Header().Set(doctor.StoreHeader, identity)
 	w.Header().Set("Content-Type", "text/plain")
-	_, err := w.Write([]byte("OK"))
+	_, err = w.Write([]byte("OK"))
 	return err
 }
 

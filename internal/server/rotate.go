@@ -2,9 +2,9 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"sear/internal/auth"
-	"sear/internal/fault"
 	"sear/internal/store"
 	"sear/internal/tenant"
 )
@@ -36,42 +35,34 @@ type Rotated struct {
 	Expires time.Time `json:"previousKeyExpiresAt"`
 }
 
-// RotateKey replaces the secret key of an environment. A server that runs on the data
-// is asked to do it, for it notices at once, and with SQLite nobody else can write;
-// where none answers the store is written directly.
-func RotateKey(ctx context.Context, cfg Config, what Rotation, log *slog.Logger) (Rotated, error) {
-	set, err := Keys(ctx, cfg)
-	if err != nil {
-		return Rotated{}, err
+// RotateKey replaces the secret key of an environment. A server that runs on the store is
+// asked to do it, for it notices at once; where there is none the store is written directly.
+func RotateKey(ctx context.Context, cfg Config, what Rotation, log *slog.Logger) (out Rotated, err error) {
+	ask := func(set KeySet) error {
+		project := cmp.Or(what.Project, set.ProjectRef)
+		path := "/api/v1/projects/" + url.PathEscape(project) + "/" + what.Env.Slug() + "/keys/rotate"
+		return set.call(ctx, http.MethodPost, path, map[string]int64{"graceSeconds": int64(what.Grace / time.Second)}, &out)
 	}
-	if what.Project == "" {
-		what.Project = set.ProjectRef
-	}
-	unanswered := set.probe(ctx)
-	if unanswered == nil {
-		path := "/api/v1/projects/" + url.PathEscape(what.Project) + "/" + what.Env.Slug() + "/keys/rotate"
-		var out Rotated
-		err := set.call(ctx, http.MethodPost, path, map[string]int64{"graceSeconds": int64(what.Grace / time.Second)}, &out)
-		return out, err
-	}
-	out, err := rotateInStore(ctx, cfg, what, log)
-	if fault.Is(err, fault.Unavailable) {
-		err = fmt.Errorf("a server runs on this data, which nobody else can write then, and it cannot be asked: %w", unanswered)
-	}
+	err = there(ctx, cfg, log, ask, func(st *store.Store) error {
+		out, err = rotateIn(ctx, cfg, st, what, log)
+		return err
+	})
 	return out, err
 }
 
-// rotateInStore replaces a key where no server runs.
-func rotateInStore(ctx context.Context, cfg Config, what Rotation, log *slog.Logger) (_ Rotated, err error) {
+// rotateIn replaces a key in a store that no server runs on.
+func rotateIn(ctx context.Context, cfg Config, st *store.Store, what Rotation, log *slog.Logger) (Rotated, error) {
 	sealer, err := newSealer(cfg)
 	if err != nil {
 		return Rotated{}, err
 	}
-	st, err := openStore(ctx, cfg, log)
-	if err != nil {
-		return Rotated{}, err
+	if what.Project == "" {
+		keys, err := auth.ReadKeys(ctx, st, sealer)
+		if err != nil {
+			return Rotated{}, err
+		}
+		what.Project = keys.ProjectRef
 	}
-	defer func() { err = errors.Join(err, st.Close()) }()
 	var env *tenant.Environment
 	err = st.View(ctx, func(tx *store.Tx) error {
 		p, _, err := tx.ProjectByRef(what.Project)
@@ -86,19 +77,6 @@ func rotateInStore(ctx context.Context, cfg Config, what Rotation, log *slog.Log
 	}
 	key, until, err := auth.New(st, sealer, log).RotateKey(ctx, env, what.Grace)
 	return Rotated{key, until.UTC()}, err
-}
-
-// answerTime is how long a server may take to show that it is there.
-const answerTime = 5 * time.Second
-
-// probe is nil when a server that knows these keys is where they lead to.
-func (k KeySet) probe(ctx context.Context) error {
-	if k.PersonalAccessToken == "" {
-		return errors.New("the personal access token that came with the data was revoked")
-	}
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	return k.call(ctx, http.MethodGet, "/api/v2/whoami", nil, nil)
 }
 
 // callTime is how long a command waits for the running server; one that is frozen must not

@@ -20,6 +20,7 @@ import (
 	"sear/internal/blob"
 	"sear/internal/engine"
 	"sear/internal/fault"
+	"sear/internal/id"
 	"sear/internal/metrics"
 	"sear/internal/run"
 	"sear/internal/store"
@@ -191,6 +192,13 @@ func setUp(ctx context.Context, cfg Config, st *store.Store, sealer *auth.Sealer
 	return st.Update(ctx, func(tx *store.Tx) error {
 		if cfg.MaxConcurrency > 0 {
 			if err := tx.LimitConcurrency(cfg.MaxConcurrency); err != nil {
+				return err
+			}
+		}
+		if identity, err := tx.Setting(store.SettingIdentity); err != nil {
+			return err
+		} else if identity == "" {
+			if err := tx.SetSetting(store.SettingIdentity, id.New(time.Now())); err != nil {
 				return err
 			}
 		}

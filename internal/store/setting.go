@@ -2,7 +2,9 @@ package store
 
 import (
 	"errors"
+	"time"
 
+	"sear/internal/id"
 	"sear/internal/sqldb"
 )
 
@@ -12,6 +14,19 @@ const SettingPublicURL = "public_url"
 // SettingHeld names the setting of a store that was restored and not resumed since: when
 // that was. While it is not "", engines start nothing.
 const SettingHeld = "held"
+
+// SettingIdentity names the setting that tells a store from its copies. Servers show it, so
+// that whoever has a store knows whether the server that answers somewhere runs on it.
+const SettingIdentity = "identity"
+
+// BecomeCopy makes a restored store one of its own: held since then, and no server's yet.
+func (tx *Tx) BecomeCopy(now time.Time) error {
+	return errors.Join(
+		tx.SetSetting(SettingHeld, now.UTC().Format(time.RFC3339)),
+		tx.SetSetting(SettingIdentity, id.New(now)),
+		tx.SetSetting(SettingPublicURL, ""),
+	)
+}
 
 // SetSetting writes a setting over what it was.
 func (tx *Tx) SetSetting(name, value string) error {
