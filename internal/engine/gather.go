@@ -55,9 +55,17 @@ func ask[T any](ctx context.Context, e *Engine, runs []string, fn func(w *work, 
 	return *out, nil
 }
 
+// lastCommit is how long the last batch may take when the engine is to end. A database that
+// is blocked or frozen must not keep the process: to callers, what is cut off then is as
+// what a crash cuts off.
+const lastCommit = time.Second
+
 // gather takes all commands that wait and commits them together: the batch is
 // whatever came in while the last one was being committed.
 func (e *Engine) gather(ctx context.Context) error {
+	committing, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastCommit, cut) })()
 	batch := make([]*op, 0, maxOps)
 	for {
 		select {
@@ -74,7 +82,7 @@ func (e *Engine) gather(ctx context.Context) error {
 				more = false
 			}
 		}
-		e.commit(context.WithoutCancel(ctx), batch)
+		e.commit(committing, batch)
 	}
 }
 

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"sear/internal/server"
 	"sear/internal/servertest"
 	"sear/internal/sqldb/pgtest"
+	"sear/internal/store"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -57,6 +59,51 @@ func (r *running) end(t testing.TB) {
 	if took := time.Since(begin); err != nil || took > 9*time.Second {
 		t.Errorf("the server stopped after %s: %v", took, err)
 	}
+}
+
+// TestStopWhileBlocked: a database that does not go on keeps no server from ending.
+func TestStopWhileBlocked(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.DatabaseURL = pgtest.URL(t)
+	r := run(t, cfg)
+	c, _ := r.client(t, cfg)
+	st, err := store.Open(t.Context(), cfg.DatabaseURL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	ctx, release := context.WithCancel(context.Background())
+	locked, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = st.Update(ctx, func(tx *store.Tx) error {
+			_, err := tx.Exec(`LOCK TABLE run`)
+			close(locked)
+			_, slept := tx.Exec(`SELECT pg_sleep(60)`)
+			return errors.Join(err, slept)
+		})
+	}()
+	<-locked
+	sent := make(chan struct{})
+	go func() {
+		close(sent)
+		req, _ := http.NewRequest(http.MethodPost, c.URL+"/api/v1/tasks/echo/trigger", strings.NewReader(`{}`))
+		req.Header.Set("Authorization", "Bearer "+c.Key)
+		if res, err := http.DefaultClient.Do(req); err == nil {
+			res.Body.Close()
+		}
+	}()
+	<-sent
+	time.Sleep(200 * time.Millisecond) // the statement is under way
+	r.end(t)
+	select {
+	case <-done:
+		t.Error("nothing was blocked")
+	default:
+	}
+	release()
+	<-done
 }
 
 func config(t testing.TB) server.Config {
