@@ -172,6 +172,15 @@ func TestWhy(t *testing.T) {
 			s.end(s.begin(), engine.Completion{})
 			return runID, "batch_" + b.ID + ", of which 1 of 2 runs are over"
 		}, why.Batch},
+		"batch of an earlier run": {func(s *explained) (string, string) {
+			key := engine.Key{Text: "earlier"}
+			s.trigger(engine.Trigger{Key: key, DelayUntil: in(time.Hour)})
+			runID := s.started()
+			b, _, _, err := s.engine.TriggerBatch(s.t.Context(), s.env, engine.NewBatch{RunCount: 2, ParentID: runID, ResumeParent: true},
+				[]engine.Item{{Trigger: engine.Trigger{Task: "hello", Key: key}}, {Index: 1, Trigger: engine.Trigger{Task: "hello"}}})
+			s.ok(err)
+			return runID, "batch_" + b.ID + ", of which 0 of 2 runs are over"
+		}, why.Batch},
 		"time": {func(s *explained) (string, string) {
 			runID := s.started()
 			_, err := s.engine.WaitFor(s.t.Context(), s.env, runID, engine.NewWaitpoint{At: in(time.Hour)})

@@ -28,7 +28,7 @@ func unavailable(ctx context.Context, err error) error {
 }
 
 // isAway reports whether an error is due to the connection to Postgres, or to Postgres
-// starting or stopping, and not to what it was asked.
+// starting, stopping, or lacking what it needs, and not to what it was asked.
 func isAway(ctx context.Context, err error) bool {
 	if ctx.Err() != nil || errors.Is(err, context.Canceled) {
 		return false // the caller's own doing; a deadline may also be the one of connect_timeout
@@ -37,7 +37,8 @@ func isAway(ctx context.Context, err error) bool {
 	case code == "":
 	case strings.HasPrefix(code, "08"), // the connection
 		strings.HasPrefix(code, "57P"), // it stops, crashed, or starts
-		code == "53300",                // it has no place for another connection
+		strings.HasPrefix(code, "53"),  // its disk is full, or its memory, or it has no place for another connection
+		code == "25006",                // it is a standby: another has taken over, or will
 		code == "25P03":                // this node was away for too long with a transaction open
 		return true
 	default:

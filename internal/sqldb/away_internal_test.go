@@ -6,7 +6,21 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
+
+// TestAwayCodes: what Postgres says when it cannot serve anybody, and not that it was asked
+// something wrong.
+func TestAwayCodes(t *testing.T) {
+	t.Parallel()
+	for code, away := range map[string]bool{"08006": true, "57P01": true, "53100": true, "53200": true, "53300": true, "25006": true, "25P03": true,
+		"23505": false, "40001": false, "22021": false, "57014": false} {
+		if got := isAway(t.Context(), &pgconn.PgError{Code: code}); got != away {
+			t.Errorf("%s: %v", code, got)
+		}
+	}
+}
 
 // TestConnectTimeoutIsAway: a Postgres that does not answer within the URL's
 // connect_timeout is away; that the caller's own time is over is something else.

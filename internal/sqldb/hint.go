@@ -63,6 +63,10 @@ func (h *hints) watch(topic, key string) *Watch {
 	return w
 }
 
+// maxPending bounds what waits to be told to other nodes while they cannot be told. What is
+// left out they find by looking, as they do now and then.
+const maxPending = 10_000
+
 // publish wakes this node's watches and hands the hints to the relay.
 func (h *hints) publish(list []hint) {
 	if len(list) == 0 {
@@ -75,7 +79,9 @@ func (h *hints) publish(list []hint) {
 		return
 	}
 	for _, x := range list {
-		h.pending[x] = struct{}{}
+		if len(h.pending) < maxPending {
+			h.pending[x] = struct{}{}
+		}
 	}
 	select {
 	case h.signal <- struct{}{}:

@@ -1,6 +1,7 @@
 package sqldb
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -55,5 +56,11 @@ func TestHintsAreDroppedWhileNobodyTakesThem(t *testing.T) {
 	}
 	if got := h.takePending(); len(got) > 0 {
 		t.Errorf("taken twice: %v", got)
+	}
+	for i := range 2 * maxPending {
+		h.publish([]hint{{"run", strconv.Itoa(i)}})
+	}
+	if got := h.takePending(); len(got) != maxPending {
+		t.Errorf("%d wait while nobody takes them", len(got))
 	}
 }

@@ -154,7 +154,7 @@ func (tx *Tx) waits(runID string) ([]why.Wait, error) {
 	}
 	var list []why.Wait
 	for _, e := range edges {
-		w, err := tx.wait(WaitKind(e.kind), e.id)
+		w, err := tx.wait(runID, WaitKind(e.kind), e.id)
 		if err != nil {
 			return nil, err
 		}
@@ -163,14 +163,15 @@ func (tx *Tx) waits(runID string) ([]why.Wait, error) {
 	return list, nil
 }
 
-func (tx *Tx) wait(kind WaitKind, waitpointID string) (w why.Wait, err error) {
+// wait is one of the waitpoints that block a run.
+func (tx *Tx) wait(runID string, kind WaitKind, waitpointID string) (w why.Wait, err error) {
 	switch kind {
 	case WaitRun:
 		w.Run = id.Friendly(id.Run, waitpointID)
 	case WaitBatch:
 		w.Batch = id.Friendly(id.Batch, waitpointID)
-		err = tx.QueryRow(`SELECT run_count, run_count - (SELECT count(*) FROM run WHERE batch_id = batch.id AND exec <> 'FINISHED') FROM batch
-			WHERE id = $1`, waitpointID).Scan(&w.All, &w.Done)
+		err = tx.QueryRow(`SELECT run_count, run_count - (SELECT count(*) FROM edge WHERE run_id = $1 AND batch_id = batch.id AND done = 0) FROM batch
+			WHERE id = $2`, runID, waitpointID).Scan(&w.All, &w.Done)
 	default:
 		var due time.Time
 		err = tx.QueryRow(`SELECT due_at FROM waitpoint WHERE id = $1`, waitpointID).Scan(instant(&due))

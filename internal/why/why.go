@@ -293,6 +293,9 @@ func (f Facts) estimate(causes []Cause) string {
 	}
 	mean := sum / time.Duration(len(f.Durations))
 	rounds := (f.Ahead + f.Lane.N) / slots
+	if f.Limit > 0 && f.Env.N >= f.Limit { // nor before those of other queues
+		rounds = max(rounds, (f.Ahead+f.Env.N)/f.Limit)
+	}
 	return stamp(f.Now.Add(time.Duration(rounds) * mean))
 }
 
