@@ -61,7 +61,7 @@ type row struct {
 
 // readRuns reads all runs of a store.
 func readRuns(tx *store.Tx) ([]row, error) {
-	rows, err := tx.Query(`SELECT id, task, status, exec, attempt, payload, output FROM run ORDER BY id`)
+	rows, err := tx.Query(`SELECT id, task, status, exec, attempt, coalesce(payload, (SELECT data FROM packet WHERE run_id = run.id)), output FROM run ORDER BY id`)
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +123,13 @@ func judge(ctx context.Context, st *store.Store, l *ledger, scheduled []string, 
 		v.checkEnd(l, r, byID)
 	}
 	v.checkFires(fires, scheduled, from, to)
+	for f, ids := range l.fires {
+		for id := range ids {
+			if !slices.Contains(fires[f], id) {
+				v.find(wrong, "%s was executed for schedule %s at %s, and is not that occurrence's", id, f.schedule, f.at)
+			}
+		}
+	}
 	v.checkLimits(l)
 	for _, text := range l.findings {
 		kind, rest, _ := strings.Cut(text, ": ")

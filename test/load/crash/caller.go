@@ -10,7 +10,7 @@ import (
 	"io"
 	mrand "math/rand/v2"
 	"net/http"
-	"strings"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -71,7 +71,7 @@ func (c *caller) do(ctx context.Context, what call, out any) error {
 		if r := (*refusal)(nil); errors.As(err, &r) && r.status < 500 || ctx.Err() != nil {
 			return err
 		}
-		c.stats.repeat(err)
+		c.stats.repeat(what, err)
 		if try%len(c.addrs) == len(c.addrs)-1 { // all were asked
 			if err := pause(ctx, 20*time.Millisecond+mrand.N(60*time.Millisecond)); err != nil {
 				return err
@@ -125,6 +125,7 @@ type stats struct {
 	mu      sync.Mutex
 	calls   int
 	repeats map[string]int // tries that failed, by what failed
+	errors  []string       // answers that the server is to blame for
 	faults  []time.Time
 	calm    []time.Duration // latencies of triggers, those tried again included
 	rough   []time.Duration // of those that began within a second after a fault
@@ -147,12 +148,19 @@ func (s *stats) answered(what call, begin time.Time) {
 	}
 }
 
-func (s *stats) repeat(err error) {
+// broken notes an answer that no fault excuses: a server that cannot do something for now says 503.
+func (s *stats) broken(what call, r *refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.errors = append(s.errors, fmt.Sprintf("%s %s was answered %v", what.method, what.path, r))
+}
+
+func (s *stats) repeat(what call, err error) {
 	kind := "connection"
 	if r := (*refusal)(nil); errors.As(err, &r) {
-		kind = fmt.Sprint(r.status)
-		if r.status == 500 {
-			kind += " " + strings.TrimSpace(r.body)
+		kind = strconv.Itoa(r.status)
+		if r.status != http.StatusServiceUnavailable {
+			s.broken(what, r)
 		}
 	} else if errors.Is(err, context.DeadlineExceeded) {
 		kind = "timeout"

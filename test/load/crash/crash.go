@@ -240,6 +240,9 @@ func (t *trial) judge(ctx context.Context, scheduled []string, from, to time.Tim
 			t.ledger.find("wrong: %s did not stop in %v", n.name, stopTime)
 		}
 	}
+	for _, text := range t.stats.errors {
+		t.ledger.find("%s: %s", wrong, text)
+	}
 	if err := t.inspect(ctx, stuck, stallTimeout); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"syscall"
@@ -55,17 +56,24 @@ func (t *trial) hit(ctx context.Context, n *node, fault string) error {
 	case faultPause:
 		n.proc.Signal(syscall.SIGSTOP)
 		defer n.proc.Signal(syscall.SIGCONT)
-		return pause(ctx, absence)
+		return errors.Join(pause(ctx, absence), t.inspect(ctx, wrong, time.Hour))
 	case faultCut:
 		n.cut.set(true)
 		defer n.cut.set(false)
-		return pause(ctx, absence)
+		return errors.Join(pause(ctx, absence), t.inspect(ctx, wrong, time.Hour))
 	case faultPostgres:
-		t.pgBusy.Lock()
-		defer t.pgBusy.Unlock()
-		return t.pg.Restart(rand.IntN(2) == 0)
+		if err := t.restartPostgres(); err != nil {
+			return err
+		}
+		return t.inspect(ctx, wrong, time.Hour)
 	}
 	return fmt.Errorf("no such fault")
+}
+
+func (t *trial) restartPostgres() error {
+	t.pgBusy.Lock()
+	defer t.pgBusy.Unlock()
+	return t.pg.Restart(rand.IntN(2) == 0)
 }
 
 // inspect checks the invariants of the store as it lies there at this moment, and notes

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 )
 
@@ -16,9 +17,13 @@ type payload struct {
 	Name      string `json:"name"`
 	Key       string `json:"key,omitempty"`   // concurrency key
 	Token     string `json:"token,omitempty"` // to be waited for
+	Pad       string `json:"pad,omitempty"`   // makes it large
 	Timestamp string `json:"timestamp,omitempty"`
 	Schedule  string `json:"scheduleId,omitempty"`
 }
+
+// padding makes a payload too large for the row of its run.
+var padding = strings.Repeat("0123456789abcdef", 600)
 
 // parsePayload reads a payload, which is in superjson as the SDK writes it.
 func parsePayload(text string) (payload, error) {
@@ -146,7 +151,7 @@ func parent(a *attempt) completion {
 		var got struct{ ID string }
 		a.release()
 		if err := a.caller.post(a.ctx, "/api/v1/tasks/"+taskWork+"/trigger", body, &got); err != nil {
-			a.end()
+			a.refused("a child", err)
 			return nil
 		}
 		a.ledger.accept(name, got.ID)
@@ -173,7 +178,7 @@ func family(a *attempt) completion {
 	a.ledger.try(names...)
 	a.release()
 	if err := a.caller.batch(a.ctx, a.ledger, taskWork, names, map[string]any{"parentRunId": a.run, "resumeParentOnCompletion": true}); err != nil {
-		a.end()
+		a.refused("a batch", err)
 		return nil
 	}
 	saw := map[string]string{}

@@ -112,7 +112,16 @@ func (t *traffic) plain(ctx context.Context, task, name string) error {
 	return err
 }
 
-func (t *traffic) single(ctx context.Context, name string) error { return t.plain(ctx, taskWork, name) }
+// single triggers a run; of some the payload is large.
+func (t *traffic) single(ctx context.Context, name string) error {
+	p := payload{Name: name}
+	if rand.IntN(10) == 0 {
+		p.Pad = padding
+	}
+	_, err := t.trigger(ctx, taskWork, p, nil)
+	return err
+}
+
 func (t *traffic) narrow(ctx context.Context, name string) error {
 	return t.plain(ctx, taskNarrow, name)
 }

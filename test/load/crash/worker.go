@@ -2,9 +2,10 @@ package crash
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -174,6 +175,9 @@ func (w *worker) start(life context.Context, run, snapshot string) (*attempt, er
 	if a.payload, err = parsePayload(s.Execution.Run.Payload); err != nil {
 		w.ledger.find("wrong: %s has payload %.100q", run, s.Execution.Run.Payload)
 	}
+	if p := a.payload.Pad; p != "" && p != padding {
+		w.ledger.find("wrong: %s has %d bytes of padding, not those it was triggered with", run, len(p))
+	}
 	a.name = a.payload.Name
 	a.ctx, a.end = context.WithCancel(life)
 	a.release = w.ledger.hold(a.payload.lane(a.task))
@@ -195,7 +199,10 @@ func (a *attempt) perform() (next string, after time.Duration) {
 		return "", 0
 	}
 	done["id"] = a.run
-	said := fmt.Sprint(done["output"])
+	said, ok := done["output"].(string)
+	if !ok {
+		said = "failure " + rand64() // each is another completion, whose output nobody has
+	}
 	a.ledger.report(a.run, said, false)
 	a.release()
 	var got struct {
@@ -207,6 +214,7 @@ func (a *attempt) perform() (next string, after time.Duration) {
 	err := a.caller.post(a.ctx, runPath(a.run, a.now())+"/attempts/complete", map[string]any{"completion": done}, &got)
 	switch {
 	case err != nil:
+		a.refused("its completion", err)
 		return "", 0
 	case got.Result.AttemptStatus == "RUN_FINISHED":
 		a.ledger.report(a.run, said, true)
@@ -215,6 +223,21 @@ func (a *attempt) perform() (next string, after time.Duration) {
 	}
 	return "", 0
 }
+
+// refused ends the attempt, which the server does not let do something. While the server has
+// heard of it lately, nobody else can have the run, and there is no reason to.
+func (a *attempt) refused(what string, err error) {
+	a.mu.Lock()
+	silent := time.Since(a.proof)
+	a.mu.Unlock()
+	var r *refusal
+	if errors.As(err, &r) && a.ctx.Err() == nil && silent < stallTimeout-2*beatEvery {
+		a.ledger.find("wrong: %s was refused %s %.1f s after it was last heard of: %v", a.run, what, silent.Seconds(), err)
+	}
+	a.end()
+}
+
+func rand64() string { return strconv.FormatUint(rand.Uint64(), 36) }
 
 func (a *attempt) now() string {
 	a.mu.Lock()
@@ -262,7 +285,7 @@ type waitpoint struct {
 func (a *attempt) wait(path string, body any) []waitpoint {
 	a.release()
 	if err := a.caller.post(a.ctx, path, body, nil); err != nil {
-		a.end()
+		a.refused("a wait", err)
 		return nil
 	}
 	return a.resume()
