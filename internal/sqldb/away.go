@@ -39,6 +39,7 @@ func isAway(ctx context.Context, err error) bool {
 		strings.HasPrefix(code, "57P"), // it stops, crashed, or starts
 		strings.HasPrefix(code, "53"),  // its disk is full, or its memory, or it has no place for another connection
 		code == "25006",                // it is a standby: another has taken over, or will
+		code == "55P03",                // somebody keeps a lock who is away
 		code == "25P03":                // this node was away for too long with a transaction open
 		return true
 	default:
@@ -59,15 +60,24 @@ const (
 	// Postgres ends its session. Nothing here stays in a transaction for longer than it takes.
 	idleInTransaction = 5 * time.Second
 
+	// Nor does anything here wait that long for a lock. A frozen node may wait for one with
+	// each of its connections; they would get it one after the other, and each would keep it
+	// until its session is ended, so that others wait for minutes.
+	lockWait = 4 * time.Second
+
 	// A connection whose other end has vanished is given up.
 	silence = 15 * time.Second
 )
 
+// lockTimeout is Postgres's name for how long a statement waits for a lock.
+const lockTimeout = "lock_timeout"
+
 // notice has both sides notice that the other has gone. What the URL says counts.
 func notice(config *pgx.ConnConfig) {
-	const setting = "idle_in_transaction_session_timeout"
-	if _, set := config.RuntimeParams[setting]; !set {
-		config.RuntimeParams[setting] = strconv.FormatInt(idleInTransaction.Milliseconds(), 10)
+	for setting, after := range map[string]time.Duration{"idle_in_transaction_session_timeout": idleInTransaction, lockTimeout: lockWait} {
+		if _, set := config.RuntimeParams[setting]; !set {
+			config.RuntimeParams[setting] = strconv.FormatInt(after.Milliseconds(), 10)
+		}
 	}
 	dialer := net.Dialer{
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: silence / 3, Interval: silence / 3, Count: 2},

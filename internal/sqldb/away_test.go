@@ -86,6 +86,47 @@ func TestPostgresOpensLater(t *testing.T) {
 	}
 }
 
+// TestPostgresFreesWhatTheFrozenWaitFor: a node that stops while many of its transactions
+// wait for a row does not get it once for each.
+func TestPostgresFreesWhatTheFrozenWaitFor(t *testing.T) {
+	t.Parallel()
+	u, err := url.Parse(backends[1].url(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := open(t, u.String(), schema)
+	exec(t, others, "INSERT INTO thing (id) VALUES ('a')")
+	q := u.Query()
+	q.Set("idle_in_transaction_session_timeout", "1000")
+	q.Set("lock_timeout", "500")
+	u.RawQuery = q.Encode()
+	frozen := open(t, u.String(), schema)
+	ctx, thaw := context.WithCancel(t.Context())
+	const take = "UPDATE thing SET n = n + 1 WHERE id = 'a'"
+	holds := make(chan struct{}, 5)
+	var wg sync.WaitGroup
+	for range cap(holds) {
+		wg.Go(func() {
+			_ = frozen.Update(t.Context(), func(tx *sqldb.Tx) error {
+				if _, err := tx.Exec(take); err != nil {
+					return err
+				}
+				holds <- struct{}{}
+				<-ctx.Done()
+				return nil
+			})
+		})
+	}
+	<-holds
+	begin := time.Now()
+	exec(t, others, take)
+	if took := time.Since(begin); took > 2500*time.Millisecond {
+		t.Errorf("others waited for %v", took)
+	}
+	thaw()
+	wg.Wait()
+}
+
 // TestPostgresFreesWhatTheFrozenHold: a node that stops in the middle of a transaction
 // loses it, and with it the rows that others want.
 func TestPostgresFreesWhatTheFrozenHold(t *testing.T) {

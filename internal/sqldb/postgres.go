@@ -97,6 +97,10 @@ func (p *postgres) locked(ctx context.Context, fn func() error) error {
 		return err
 	}
 	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "SET "+lockTimeout+" = 0"); err != nil { // another's migration may take long
+		return err
+	}
+	defer conn.ExecContext(context.WithoutCancel(ctx), "RESET "+lockTimeout)
 	key := int64(p.schemaHash())
 	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", key); err != nil {
 		return err
