@@ -86,23 +86,33 @@ func TestPostgresOpensLater(t *testing.T) {
 	}
 }
 
-// TestPostgresFreesWhatTheFrozenWaitFor: a node that stops while many of its transactions
-// wait for a row does not get it once for each.
-func TestPostgresFreesWhatTheFrozenWaitFor(t *testing.T) {
-	t.Parallel()
+// frozenAndOthers are two nodes on one Postgres with a row that both want. The first has
+// other settings of its session.
+func frozenAndOthers(t *testing.T, settings url.Values) (frozen, others *sqldb.DB) {
+	t.Helper()
 	u, err := url.Parse(backends[1].url(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	others := open(t, u.String(), schema)
+	others = open(t, u.String(), schema)
 	exec(t, others, "INSERT INTO thing (id) VALUES ('a')")
 	q := u.Query()
-	q.Set("idle_in_transaction_session_timeout", "1000")
-	q.Set("lock_timeout", "500")
+	for name, values := range settings {
+		q[name] = values
+	}
 	u.RawQuery = q.Encode()
-	frozen := open(t, u.String(), schema)
+	return open(t, u.String(), schema), others
+}
+
+// take wants the row.
+const take = "UPDATE thing SET n = n + 1 WHERE id = 'a'"
+
+// TestPostgresFreesWhatTheFrozenWaitFor: a node that stops while many of its transactions
+// wait for a row does not get it once for each.
+func TestPostgresFreesWhatTheFrozenWaitFor(t *testing.T) {
+	t.Parallel()
+	frozen, others := frozenAndOthers(t, url.Values{"idle_in_transaction_session_timeout": {"1000"}, "lock_timeout": {"500"}})
 	ctx, thaw := context.WithCancel(t.Context())
-	const take = "UPDATE thing SET n = n + 1 WHERE id = 'a'"
 	holds := make(chan struct{}, 5)
 	var wg sync.WaitGroup
 	for range cap(holds) {
@@ -131,18 +141,8 @@ func TestPostgresFreesWhatTheFrozenWaitFor(t *testing.T) {
 // loses it, and with it the rows that others want.
 func TestPostgresFreesWhatTheFrozenHold(t *testing.T) {
 	t.Parallel()
-	u, err := url.Parse(backends[1].url(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	others := open(t, u.String(), schema)
-	exec(t, others, "INSERT INTO thing (id) VALUES ('a')")
-	q := u.Query()
-	q.Set("idle_in_transaction_session_timeout", "50")
-	u.RawQuery = q.Encode()
-	frozen := open(t, u.String(), schema)
-	const take = "UPDATE thing SET n = n + 1 WHERE id = 'a'"
-	err = frozen.Update(t.Context(), func(tx *sqldb.Tx) error {
+	frozen, others := frozenAndOthers(t, url.Values{"idle_in_transaction_session_timeout": {"50"}})
+	err := frozen.Update(t.Context(), func(tx *sqldb.Tx) error {
 		if _, err := tx.Exec(take); err != nil {
 			return err
 		}
