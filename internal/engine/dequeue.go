@@ -44,14 +44,7 @@ func (e *Engine) Dequeue(ctx context.Context, env *tenant.Environment, workerID 
 		if held, err := e.held(w.tx); held || err != nil {
 			return err
 		}
-		worker, err := e.consumer(w.tx, env, workerID)
-		if isNotFound(err) {
-			return nil // nobody could run anything
-		}
-		if err != nil {
-			return err
-		}
-		out, err = e.deal(w, env, worker, n)
+		out, err = e.deal(w, env, workerID, n)
 		return err
 	})
 	if err != nil {
@@ -108,14 +101,16 @@ func (e *Engine) resume(ctx context.Context, envID string) error {
 		if err != nil {
 			return err
 		}
-		_, err = e.deal(w, env, nil, 0)
+		_, err = e.deal(w, env, "", 0)
 		return err
 	})
 }
 
 // deal gives the free slots of an environment first to runs that are alive and
-// wait for theirs, then to new ones, of which it hands out up to n.
-func (e *Engine) deal(w *work, env *tenant.Environment, worker *deploy.Worker, n int) ([]Delivery, error) {
+// wait for theirs, then to new ones, of which it hands out up to n. Who takes these is read
+// once the environment is locked: a worker that is registered or promoted meanwhile lets
+// parked runs go, and would not see one that is parked after it for lack of it.
+func (e *Engine) deal(w *work, env *tenant.Environment, workerID string, n int) ([]Delivery, error) {
 	limit, paused, err := w.tx.LockSlots(env.ID)
 	if err != nil {
 		return nil, err
@@ -124,7 +119,7 @@ func (e *Engine) deal(w *work, env *tenant.Environment, worker *deploy.Worker, n
 	if err != nil {
 		return nil, err
 	}
-	d := &dealer{e: e, w: w, env: env, worker: worker, running: running, limit: limit, free: limit}
+	d := &dealer{e: e, w: w, env: env, running: running, limit: limit, free: limit}
 	for _, held := range running {
 		d.free -= held
 	}
@@ -135,6 +130,13 @@ func (e *Engine) deal(w *work, env *tenant.Environment, worker *deploy.Worker, n
 	w.tx.AfterCommit(func() { e.resumes.vain(env.ID, left) })
 	if paused || n == 0 {
 		return nil, nil
+	}
+	d.worker, err = e.consumer(w.tx, env, workerID)
+	if isNotFound(err) {
+		return nil, nil // nobody could run anything
+	}
+	if err != nil {
+		return nil, err
 	}
 	_, err = d.deal(store.ForWorker, n, d.handOut)
 	return d.out, err
@@ -293,11 +295,20 @@ func (d *dealer) resume(c store.Claimed) error {
 	return err
 }
 
-// handOut locks the run to a version, or parks it when none can take it.
+// handOut locks the run to a version, or parks it when none can take it. One that only a
+// worker cannot take which has been replaced, while it asked, stays for its successor.
 func (d *dealer) handOut(c store.Claimed) error {
 	cmd, worker, err := d.command(c.Run)
 	if err != nil {
 		return err
+	}
+	if cmd.Missing != "" && c.Run.WorkerID == "" {
+		switch current, err := d.e.current(d.w.tx, d.env); {
+		case err != nil:
+			return err
+		case current.ID != d.worker.ID:
+			return nil
+		}
 	}
 	r, err := d.w.decide(d.env, c.ID, cmd)
 	if err == nil && r.Exec == run.PendingExecuting {
@@ -315,19 +326,10 @@ func (d *dealer) command(r run.Run) (run.Dequeue, *deploy.Worker, error) {
 			return run.Dequeue{}, nil, err
 		}
 	}
+	if missing, err := lacks(d.w.tx, worker, r); missing != "" || err != nil {
+		return run.Dequeue{Missing: missing}, nil, err
+	}
 	task := worker.Manifest.Task(r.Task)
-	if task == nil {
-		return run.Dequeue{Missing: "TASK_NOT_IN_LATEST"}, nil, nil
-	}
-	if !hasQueue(worker, r) {
-		known, err := d.w.tx.HasQueue(d.env.ID, r.Lane.Queue)
-		if err != nil {
-			return run.Dequeue{}, nil, err
-		}
-		if !known {
-			return run.Dequeue{Missing: "QUEUE_NOT_FOUND"}, nil, nil
-		}
-	}
 	cmd := run.Dequeue{WorkerID: worker.ID, Version: worker.Version, MaxDuration: int(task.MaxDuration), Machine: defaultMachine}
 	if task.Machine != nil && task.Machine.Preset != "" {
 		cmd.Machine = task.Machine.Preset

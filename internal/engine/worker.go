@@ -127,22 +127,34 @@ func (l *releaser) sort(tx *store.Tx, list []store.Parked, commands map[string]r
 			}
 		}
 		pinned := worker != nil && p.WorkerID != "" && p.WorkerID != worker.ID
-		if worker != nil && !pinned && takes(worker, p.Run) {
+		if worker == nil || pinned {
+			continue
+		}
+		missing, err := lacks(tx, worker, p.Run)
+		if err != nil {
+			return err
+		}
+		if missing == "" {
 			commands[p.ID] = c
 		}
 	}
 	return nil
 }
 
-// takes reports whether a worker has the task and the queue of a run.
-func takes(worker *deploy.Worker, r run.Run) bool {
-	return worker.Manifest.Task(r.Task) != nil && hasQueue(worker, r)
-}
-
-// hasQueue reports whether a worker knows the queue of a run. An implicit queue needs
-// no declaration.
-func hasQueue(worker *deploy.Worker, r run.Run) bool {
-	return deploy.Implicit(r.Lane.Queue) || worker.Manifest.HasQueue(r.Lane.Queue)
+// lacks says what a worker lacks to take a run, by upstream's codes; "" when it has all. A
+// queue may be another version's, and an implicit one needs no declaration.
+func lacks(tx *store.Tx, worker *deploy.Worker, r run.Run) (missing string, err error) {
+	if worker.Manifest.Task(r.Task) == nil {
+		return "TASK_NOT_IN_LATEST", nil
+	}
+	if deploy.Implicit(r.Lane.Queue) || worker.Manifest.HasQueue(r.Lane.Queue) {
+		return "", nil
+	}
+	known, err := tx.HasQueue(r.EnvID, r.Lane.Queue)
+	if err == nil && !known {
+		missing = "QUEUE_NOT_FOUND"
+	}
+	return missing, err
 }
 
 // version is the worker that an external id leads to; nil when there is none yet.
