@@ -87,14 +87,16 @@ func (e *Engine) gather(ctx context.Context) error {
 }
 
 // commit carries out a batch. If that fails as a whole, each command is carried
-// out by itself, so that only the guilty one fails. But when the database went away,
+// out by itself, so that only the guilty one fails: when one waited in vain for a lock, in a
+// hurry, for the others have waited long enough. But when the database went away,
 // perhaps in the middle of the commit, nobody knows whether they took place: only the
 // callers, who have their request keys, can ask again so that each counts once.
 func (e *Engine) commit(ctx context.Context, batch []*op) {
-	if err := e.transact(ctx, batch); err != nil {
+	if err := e.transact(ctx, batch, false); err != nil {
+		blocked := sqldb.IsBlocked(err)
 		for _, o := range batch {
-			if o.err = err; fault.KindOf(err) != fault.Unavailable {
-				o.err = e.alone(ctx, o)
+			if o.err = err; blocked && len(batch) > 1 || fault.KindOf(err) != fault.Unavailable {
+				o.err = e.alone(ctx, o, blocked)
 			}
 		}
 	}
@@ -107,10 +109,10 @@ func (e *Engine) commit(ctx context.Context, batch []*op) {
 // next try finds the winner.
 const keyRaces = 5
 
-func (e *Engine) alone(ctx context.Context, o *op) error {
+func (e *Engine) alone(ctx context.Context, o *op, hurry bool) error {
 	var err error
 	for range keyRaces {
-		if err = e.transact(ctx, []*op{o}); err == nil {
+		if err = e.transact(ctx, []*op{o}, hurry); err == nil {
 			return o.err
 		}
 		if !sqldb.IsUnique(err) {
@@ -122,10 +124,15 @@ func (e *Engine) alone(ctx context.Context, o *op) error {
 
 // transact runs the batch in one transaction. Its error concerns all of them;
 // the refusal of a single command is in op.err.
-func (e *Engine) transact(ctx context.Context, batch []*op) error {
+func (e *Engine) transact(ctx context.Context, batch []*op, hurry bool) error {
 	begin := time.Now()
 	defer func() { e.opt.Observer.Committed(len(batch), time.Since(begin)) }()
 	return e.store.Update(ctx, func(tx *store.Tx) error {
+		if hurry {
+			if err := tx.Hurry(); err != nil {
+				return err
+			}
+		}
 		w := e.begin(tx)
 		var ids []string
 		for _, o := range batch {

@@ -39,7 +39,7 @@ func isAway(ctx context.Context, err error) bool {
 		strings.HasPrefix(code, "57P"), // it stops, crashed, or starts
 		strings.HasPrefix(code, "53"),  // its disk is full, or its memory, or it has no place for another connection
 		code == "25006",                // it is a standby: another has taken over, or will
-		code == "55P03",                // somebody keeps a lock who is away
+		code == lockNotAvailable,       // somebody keeps a lock who is away
 		code == "25P03":                // this node was away for too long with a transaction open
 		return true
 	default:
@@ -68,6 +68,23 @@ const (
 	// A connection whose other end has vanished is given up.
 	silence = 15 * time.Second
 )
+
+// IsBlocked reports whether err says that a lock was waited for in vain. Nothing was written.
+func IsBlocked(err error) bool { return pgCode(err) == lockNotAvailable }
+
+const lockNotAvailable = "55P03"
+
+// hurried is how long a transaction in a hurry waits for a lock.
+const hurried = 200 * time.Millisecond
+
+// Hurry has what follows in the transaction wait for locks only briefly. SQLite has none to wait for.
+func (tx *Tx) Hurry() error {
+	if !tx.postgres {
+		return nil
+	}
+	_, err := tx.Exec("SET LOCAL " + lockTimeout + " = " + strconv.FormatInt(hurried.Milliseconds(), 10))
+	return err
+}
 
 // lockTimeout is Postgres's name for how long a statement waits for a lock.
 const lockTimeout = "lock_timeout"
