@@ -37,13 +37,13 @@ func TestBlockedFailsAlone(t *testing.T) {
 	}()
 	<-held
 	var wg sync.WaitGroup
-	for range 20 {
+	for range 6 {
 		wg.Go(func() {
 			if err := r.Heartbeat(r.ctx, r.env, victim, seq); !fault.Is(err, fault.Unavailable) {
 				t.Errorf("of the run that is locked: %v", err)
 			}
 		})
-		for range 5 {
+		for range 15 {
 			wg.Go(func() {
 				if _, err := r.Trigger(r.ctx, r.env, engine.Trigger{Task: "child"}); err != nil {
 					t.Errorf("of another: %v", err)
