@@ -148,3 +148,51 @@ func TestBatchOfDeadCaller(t *testing.T) {
 		}
 	})
 }
+
+// TestBatchOfDeletedRuns: nobody is let wait for a run that is no longer there.
+func TestBatchOfDeletedRuns(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, r *rig) {
+		key := engine.Key{Text: "k", TTL: time.Hour}
+		b, items, _, err := r.TriggerBatch(r.ctx, r.env, engine.NewBatch{Key: key}, []engine.Item{{Trigger: engine.Trigger{Task: "child"}}})
+		r.ok(err)
+		r.finish(r.begin().ID, "1")
+		parent := r.trigger(engine.Trigger{Task: "parent"})
+		r.begin()
+		r.ok(r.st.Update(r.ctx, func(tx *store.Tx) error {
+			if _, err := tx.Exec(`DELETE FROM run WHERE id = $1`, items[0].RunID); err != nil {
+				return err
+			}
+			return tx.AddBatchItems(b.ID, items)
+		}))
+		if _, _, err := r.CreateBatch(r.ctx, r.env, engine.NewBatch{RunCount: 1, ParentID: parent, ResumeParent: true, Key: key}); !fault.Is(err, fault.Invalid) {
+			t.Errorf("%v", err)
+		}
+		if got := r.get(parent); got.Exec != run.Executing {
+			t.Errorf("the parent is %s", got.Exec)
+		}
+	})
+}
+
+// TestKeyOfARefusedItem: an item that is refused does not stand for those after it that
+// have its key.
+func TestKeyOfARefusedItem(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, r *rig) {
+		key := engine.Key{Text: "k"}
+		_, items, _, err := r.TriggerBatch(r.ctx, r.env, engine.NewBatch{}, []engine.Item{
+			{Trigger: engine.Trigger{Task: "hello", Key: key, Version: "none"}}, {Index: 1, Trigger: engine.Trigger{Task: "hello", Key: key}},
+			{Index: 2, Trigger: engine.Trigger{Task: "hello", Key: key}},
+		})
+		r.ok(err)
+		if got := r.get(items[0].RunID); got.Status != run.StatusSystemFailure {
+			t.Errorf("the refused item is %s", got.Status)
+		}
+		if got := r.get(items[1].RunID); got.Exec != run.Queued || items[2].RunID != items[1].RunID {
+			t.Errorf("the next is %s, %s, and then %s", items[1].RunID, got.Status, items[2].RunID)
+		}
+		if again := must(r.Trigger(r.ctx, r.env, engine.Trigger{Task: "hello", Key: key}))(t); again.ID != items[1].RunID {
+			t.Errorf("a trigger with the key: %s", again.ID)
+		}
+	})
+}

@@ -11,6 +11,7 @@ import (
 
 	"sear/internal/engine"
 	"sear/internal/run"
+	"sear/internal/sqldb/pgtest"
 	"sear/internal/store"
 	"sear/internal/tenant"
 )
@@ -83,6 +84,24 @@ func TestRetention(t *testing.T) {
 		r.ok(err)
 		r.ok(r.WaitForToken(r.ctx, r.env, parent, other.ID))
 		r.ok(r.Suspend(r.ctx, r.env, parent, r.get(parent).Seq))
+
+		root := r.trigger(engine.Trigger{Task: "parent"})
+		r.begin()
+		middle := r.trigger(engine.Trigger{Task: "child", ParentID: root})
+		r.begin()
+		r.trigger(engine.Trigger{Task: "hello", ParentID: middle, DelayUntil: time.Now().Add(60 * day)}) // writes to its root's metadata, perhaps
+		r.finish(middle, "1")
+		r.finish(root, "1")
+		item := engine.Key{Text: "item", TTL: day}
+		answers := one(engine.Trigger{Key: item})
+		_, found, _, err := r.TriggerBatch(r.ctx, r.env, engine.NewBatch{Key: engine.Key{Text: "leads", TTL: 60 * day}},
+			[]engine.Item{{Trigger: engine.Trigger{Task: "hello", Key: item}}, {Index: 1, Trigger: engine.Trigger{Task: "hello"}}})
+		r.ok(err)
+		r.finish(r.begin().ID, "1")
+		kept = append(kept, root, middle, answers, found[1].RunID)
+		if found[0].RunID != answers {
+			t.Fatalf("an item was answered by %s", found[0].RunID)
+		}
 
 		exists := func(id string) bool {
 			_, err := r.Latest(r.ctx, r.env, id)
@@ -223,4 +242,49 @@ func TestFence(t *testing.T) {
 			t.Error("the lease was not taken over")
 		}
 	})
+}
+
+// TestSweepLooksAgain: what another transaction touches while the sweep waits for it stays.
+func TestSweepLooksAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, pgtest.URL(t), tenant.Production)
+	id := r.trigger(engine.Trigger{Task: "hello"})
+	r.begin()
+	r.end(id, engine.Completion{Err: boom})
+	failed := r.get(id)
+	r.ok(r.st.Update(r.ctx, func(tx *store.Tx) error {
+		for _, query := range []string{`DELETE FROM error_run`, `UPDATE error_group SET last_seen = 1`} {
+			if _, err := tx.Exec(query); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	seen, release, done := make(chan struct{}), make(chan struct{}), make(chan error, 2)
+	go func() {
+		done <- r.st.Update(r.ctx, func(tx *store.Tx) error {
+			err := tx.SeeFailures([]run.Run{failed})
+			close(seen)
+			<-release
+			return err
+		})
+	}()
+	<-seen
+	var swept int
+	go func() {
+		done <- r.st.Update(r.ctx, func(tx *store.Tx) (err error) {
+			swept, err = tx.DeleteLeftovers(time.Now().Add(-time.Hour), time.Now(), 100)
+			return err
+		})
+	}()
+	time.Sleep(200 * time.Millisecond) // it waits for the group
+	close(release)
+	for range cap(done) {
+		r.ok(<-done)
+	}
+	var groups int
+	r.ok(r.st.View(r.ctx, func(tx *store.Tx) error { return tx.QueryRow(`SELECT count(*) FROM error_group`).Scan(&groups) }))
+	if groups != 1 || swept != 0 {
+		t.Errorf("%d groups of a run that has just failed; %d were swept", groups, swept)
+	}
 }

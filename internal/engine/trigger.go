@@ -225,6 +225,9 @@ func (w *work) createFor(env *tenant.Environment, c run.Create, t Trigger) (run.
 		Payload: t.Payload, Metadata: t.Metadata, Seed: t.Metadata, Tags: t.Tags, Test: t.Test,
 		Key: t.Key.stored(w.now), CallKey: t.Request, Extra: t.Extra,
 	}
+	if c.Failed != nil { // one that failed holds no key, and the next with it may be right
+		d.Key = run.IdempotencyKey{}
+	}
 	d.Extra.KeyOptions = t.Key.Options
 	d.Extra.PriorityMS, d.Extra.ExternalDeployment = t.PriorityMS, t.External
 	var random [24]byte
@@ -335,7 +338,8 @@ func (w *work) ttl(env *tenant.Environment, t Trigger, task *deploy.Task) time.D
 	return 0
 }
 
-// waitForRuns blocks a locked parent with runs that exist already, by index.
+// waitForRuns blocks a locked parent with runs that exist already, by index. One that does
+// not, because retention deleted it, is a fault.Invalid: nobody would ever wake the parent.
 func (w *work) waitForRuns(env *tenant.Environment, parentID, batchID string, runIDs map[int]string) error {
 	ids := make([]string, 0, len(runIDs))
 	for _, runID := range runIDs {
@@ -347,8 +351,15 @@ func (w *work) waitForRuns(env *tenant.Environment, parentID, batchID string, ru
 	if _, err := w.decide(env, parentID, run.Block{BatchID: batchID}); err != nil {
 		return err
 	}
+	made := map[string]bool{}
+	for _, n := range w.created {
+		made[n.Run.ID] = true
+	}
 	for index, runID := range runIDs {
 		h := w.runs[runID] // nil: this transaction has just made it
+		if h == nil && !made[runID] {
+			return fault.Newf(fault.Invalid, "Run %s is no longer there to be waited for", id.Friendly(id.Run, runID))
+		}
 		w.edge(store.Edge{RunID: parentID, Kind: store.WaitRun, WaitpointID: runID, Index: index, BatchID: batchID,
 			Done: h != nil && h.run.Exec == run.Finished})
 	}

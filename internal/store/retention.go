@@ -9,15 +9,22 @@ import (
 )
 
 // expired is the condition of a run whose time is over: it ended before $1, its
-// idempotency key leads nowhere by $2, and nobody who is not finished can still look at it:
-// its parent, root, children, the rest of its batch, or a run that waited for it.
+// idempotency key leads nowhere by $2, and nor does that of a batch that it belongs to, and
+// nobody who is not finished can still look at it: its parent, root, descendants, the rest of
+// its batch, or a run that waited for it.
 const expired = `run.exec = 'FINISHED' AND coalesce(run.completed_at, run.expired_at, run.updated_at) < $1
 	AND (run.idem_key IS NULL OR run.idem_expires IS NULL OR run.idem_expires < $2)
 	AND NOT EXISTS (SELECT 1 FROM run AS r WHERE r.id = run.parent_id AND r.exec <> 'FINISHED')
 	AND NOT EXISTS (SELECT 1 FROM run AS r WHERE r.id = run.root_id AND r.exec <> 'FINISHED')
 	AND NOT EXISTS (SELECT 1 FROM run AS r WHERE r.parent_id = run.id AND r.exec <> 'FINISHED')
+	AND NOT EXISTS (SELECT 1 FROM run AS r WHERE r.root_id = run.id AND r.exec <> 'FINISHED')
+	AND NOT EXISTS (SELECT 1 FROM batch WHERE batch.id = run.batch_id AND ` + batchLeads + `)
+	AND NOT EXISTS (SELECT 1 FROM batch_item JOIN batch ON batch.id = batch_item.batch_id WHERE batch_item.run_id = run.id AND ` + batchLeads + `)
 	AND NOT EXISTS (SELECT 1 FROM run AS r WHERE r.batch_id = run.batch_id AND r.exec <> 'FINISHED')
 	AND NOT EXISTS (SELECT 1 FROM edge JOIN run AS r ON r.id = edge.run_id WHERE edge.waitpoint_id = run.id AND r.exec <> 'FINISHED')`
+
+// batchLeads is the condition of a batch that somebody may still be led to.
+const batchLeads = `(batch.status = 'PENDING' OR batch.idem_key IS NOT NULL AND (batch.idem_expires IS NULL OR batch.idem_expires >= $2))`
 
 // ExpiredRuns are up to n runs that ended before cutoff and may be deleted, in order of
 // their ids after the given one. It may have to read many that may not, and so belongs in
@@ -154,32 +161,39 @@ func (tx *Tx) referTo(envID, owner string, p run.Packet) error {
 	return err
 }
 
-// leftovers are what ends and belongs to no run, each with what belongs to it.
-var leftovers = []struct{ query, items string }{
-	{`DELETE FROM batch WHERE id IN (SELECT id FROM batch WHERE id < $3 AND status <> 'PENDING' AND updated_at < $1
-		AND (idem_key IS NULL OR idem_expires IS NULL OR idem_expires < $2)
+// leftovers are what ends and belongs to no run: how old ones are found without a look at
+// all, when they may go, and what belongs to them. $1 is the cutoff, $2 now, and $4 sorts
+// before the ids of what was made after the cutoff.
+var leftovers = []struct{ table, old, ended, items string }{
+	{"batch", "id < $4", `status <> 'PENDING' AND updated_at < $1 AND (idem_key IS NULL OR idem_expires IS NULL OR idem_expires < $2)
 		AND NOT EXISTS (SELECT 1 FROM run WHERE run.batch_id = batch.id)
-		AND NOT EXISTS (SELECT 1 FROM edge WHERE edge.waitpoint_id = batch.id) ORDER BY id LIMIT $4)`, `batch_item WHERE batch_id`},
-	{`DELETE FROM waitpoint WHERE id IN (SELECT id FROM waitpoint WHERE id < $3 AND done = 1 AND completed_at < $1
-		AND (idem_key IS NULL OR idem_expires IS NULL OR idem_expires < $2)
-		AND NOT EXISTS (SELECT 1 FROM edge WHERE edge.waitpoint_id = waitpoint.id) ORDER BY id LIMIT $4)`, ""},
-	{`DELETE FROM bulk WHERE id IN (SELECT id FROM bulk WHERE id < $3 AND status <> 'PENDING' AND completed_at < $1 AND created_at < $2 ORDER BY id LIMIT $4)`,
-		`bulk_run WHERE bulk_id`},
+		AND NOT EXISTS (SELECT 1 FROM edge WHERE edge.waitpoint_id = batch.id)`, "batch_item WHERE batch_id"},
+	{"waitpoint", "id < $4", `done = 1 AND completed_at < $1 AND (idem_key IS NULL OR idem_expires IS NULL OR idem_expires < $2)
+		AND NOT EXISTS (SELECT 1 FROM edge WHERE edge.waitpoint_id = waitpoint.id)`, ""},
+	{"bulk", "id < $4", `status <> 'PENDING' AND completed_at < $1 AND created_at < $2`, "bulk_run WHERE bulk_id"},
+	{"error_group", "$4 <> ''", `last_seen < $1 AND last_seen < $2 AND status <> 'ignored'
+		AND NOT EXISTS (SELECT 1 FROM error_run WHERE error_run.error_id = error_group.id)`, ""},
 }
 
 // DeleteLeftovers deletes up to n each of the batches without runs, completed waitpoints
 // that nobody waits for, bulk actions that ended before cutoff, and errors of which no run
-// is left and nobody said to ignore them. It says how many.
+// is left and nobody said to ignore them. It says how many. What another transaction has
+// touched before they were locked is looked at again.
 func (tx *Tx) DeleteLeftovers(cutoff, now time.Time, n int) (all int, err error) {
 	for _, l := range leftovers {
-		ids, err := tx.texts(l.query+` RETURNING id`, cutoff.UnixMicro(), now.UnixMicro(), id.From(cutoff), n)
+		ids, err := tx.texts(`SELECT id FROM `+l.table+` WHERE `+l.old+` AND `+l.ended+` ORDER BY id LIMIT $3 {{lock}}`,
+			cutoff.UnixMicro(), now.UnixMicro(), n, id.From(cutoff))
+		if err != nil {
+			return all, err
+		}
+		if len(ids) == 0 {
+			continue
+		}
+		ids, err = tx.texts(`DELETE FROM `+l.table+` WHERE id {{in $3}} AND `+l.ended+` RETURNING id`, cutoff.UnixMicro(), now.UnixMicro(), sqldb.List(ids))
 		if err != nil {
 			return all, err
 		}
 		all += len(ids)
-		if len(ids) == 0 {
-			continue
-		}
 		if err := tx.dropPackets(ids, now); err != nil {
 			return all, err
 		}
@@ -190,7 +204,5 @@ func (tx *Tx) DeleteLeftovers(cutoff, now time.Time, n int) (all int, err error)
 			return all, err
 		}
 	}
-	groups, err := tx.Exec(`DELETE FROM error_group WHERE id IN (SELECT id FROM error_group WHERE last_seen < $1 AND status <> 'ignored'
-		AND NOT EXISTS (SELECT 1 FROM error_run WHERE error_run.error_id = error_group.id) LIMIT $2)`, cutoff.UnixMicro(), n)
-	return all + int(groups), err
+	return all, nil
 }
