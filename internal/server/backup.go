@@ -106,12 +106,8 @@ func Restore(ctx context.Context, cfg Config, file string) (backup.Restored, err
 // Hold has the servers of a store start nothing until Resume, as after a restore. None may be running.
 func Hold(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return write(ctx, cfg, log, func(st *store.Store) error {
-		running, err := serves(ctx, st)
-		if err != nil {
+		if err := notServing(ctx, st); err != nil {
 			return err
-		}
-		if running {
-			return errors.New("a server runs on this store and would go on: stop all its nodes first")
 		}
 		return st.Update(ctx, func(tx *store.Tx) error { return tx.BecomeCopy(time.Now()) })
 	})

@@ -108,6 +108,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	g, work := errgroup.WithContext(work)
 	g.Go(func() error { return e.Run(work) })
 	g.Go(func() error { return st.Run(work) })
+	g.Go(func() error { noteServing(work, st, log); return nil })
 	g.Go(func() error {
 		defer stop()
 		ctx, cancel := context.WithCancel(ctx)
@@ -202,6 +203,6 @@ func setUp(ctx context.Context, cfg Config, st *store.Store, sealer *auth.Sealer
 				return err
 			}
 		}
-		return tx.SetSetting(store.SettingPublicURL, publicURL)
+		return errors.Join(tx.ForgetServers(time.Now()), tx.SetSetting(store.SettingPublicURL, publicURL))
 	})
 }

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"sear/internal/doctor"
-	"sear/internal/fault"
 	"sear/internal/id"
+	"sear/internal/sqldb"
 	"sear/internal/store"
 )
 
@@ -34,7 +34,7 @@ func there(ctx context.Context, cfg Config, log *slog.Logger, ask func(set KeySe
 	switch {
 	case asked && err == nil:
 		return ask(set)
-	case cfg.DatabaseURL == "" && fault.Is(err, fault.Unavailable):
+	case errors.Is(err, sqldb.ErrInUse):
 		return set.lockedBy(ctx, ask)
 	}
 	return err
@@ -53,6 +53,49 @@ func (k KeySet) lockedBy(ctx context.Context, ask func(set KeySet) error) error 
 		return fmt.Errorf("a server runs on this data, which nobody else can write then, and it cannot be asked: %w", err)
 	}
 	return ask(k)
+}
+
+// How often a server notes that it runs, and for how long after it counts as running.
+const (
+	serveEvery = 5 * time.Second
+	serveFor   = 4 * serveEvery
+)
+
+// noteServing notes in the store that a server runs on it, until ctx ends: whoever holds the
+// store may not be able to reach it.
+func noteServing(ctx context.Context, st *store.Store, log *slog.Logger) {
+	server := id.New(time.Now())
+	note := func(ctx context.Context, ended bool) {
+		err := st.Update(ctx, func(tx *store.Tx) error { return tx.Serve(server, time.Now(), ended) })
+		if err != nil && ctx.Err() == nil {
+			log.Debug("it is not noted that a server runs", "error", err)
+		}
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		note(ctx, true)
+	}()
+	tick := time.NewTicker(serveEvery)
+	defer tick.Stop()
+	for {
+		note(ctx, false)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// notServing refuses while a server was at work on the store just now.
+func notServing(ctx context.Context, st *store.Store) error {
+	var at time.Time
+	err := st.View(ctx, func(tx *store.Tx) (err error) { at, err = tx.Served(); return err })
+	if since := time.Since(at); err == nil && since < serveFor {
+		return fmt.Errorf("a server ran on this store %d s ago, and would go on: stop all its nodes first, and try again %s later", int(since.Seconds()), serveFor)
+	}
+	return err
 }
 
 // write opens a store for writing.

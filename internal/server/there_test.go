@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sear/internal/backup"
 	"sear/internal/doctor"
@@ -113,7 +114,9 @@ func TestHoldBesideAServer(t *testing.T) {
 	t.Parallel()
 	cfg := config(t)
 	cfg.DatabaseURL = pgtest.URL(t)
+	cfg.PublicURL = "http://127.0.0.1:1" // where this process cannot reach it
 	run(t, cfg)
+	time.Sleep(200 * time.Millisecond) // it notes that it is there beside its work
 	if err := server.Hold(t.Context(), cfg, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "stop all its nodes") {
 		t.Errorf("%v", err)
 	}

@@ -2,6 +2,7 @@ package sqldb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -42,6 +43,9 @@ type DB struct {
 func newDB(b backend) *DB {
 	return &DB{backend: b, close: sync.OnceValue(b.close), hints: newHints()}
 }
+
+// ErrInUse is the cause when a SQLite file is another process's.
+var ErrInUse = errors.New("the database is in use")
 
 // Open opens the database that url names, applies pending migrations and
 // returns it ready to use. Close must be called.

@@ -7,8 +7,16 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"sear/internal/fault"
+)
+
+// A process that starts another shares its locks with that for the moment until it is
+// another program, even those it gives up then.
+const (
+	lockTries = 5
+	lockPause = 10 * time.Millisecond
 )
 
 // lockFile locks <path>.lock until the returned file is closed or the process
@@ -18,13 +26,18 @@ func lockFile(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == nil {
-		return f, nil
+	for try := range lockTries {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return f, nil
+		}
+		if try < lockTries-1 {
+			time.Sleep(lockPause)
+		}
 	}
 	f.Close()
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, fault.Newf(fault.Unavailable, "The database %s is in use by another Sear process, which holds %s.lock", path, path)
+		return nil, fault.Wrap(fault.Unavailable, ErrInUse, fmt.Sprintf("The database %s is in use by another Sear process, which holds %s.lock", path, path))
 	}
 	return nil, fmt.Errorf("lock %s.lock: %w", path, err)
 }
