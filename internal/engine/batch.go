@@ -78,6 +78,9 @@ func (e *Engine) TriggerBatch(ctx context.Context, env *tenant.Environment, n Ne
 		n.Tasks = append(n.Tasks, item.Task)
 	}
 	err = e.update(ctx, func(w *work) (err error) {
+		if err := w.lockAll(nil, debounceKeysOf(env, items)); err != nil {
+			return err
+		}
 		if n.ResumeParent {
 			if _, err := w.parent(env, Trigger{Task: "a batch", ParentID: n.ParentID, ResumeParent: true}); err != nil {
 				return err
@@ -159,6 +162,14 @@ type Item struct {
 	Failed *run.Error
 }
 
+// debounceKeysOf are the debounce keys of items.
+func debounceKeysOf(env *tenant.Environment, items []Item) (keys []store.DebounceKey) {
+	for _, item := range items {
+		keys = append(keys, item.debounceKeys(env)...)
+	}
+	return keys
+}
+
 // Progress is how far a batch has come.
 type Progress struct {
 	Accepted, Repeated, Arrived int
@@ -170,6 +181,9 @@ type Progress struct {
 func (e *Engine) AddItems(ctx context.Context, env *tenant.Environment, batchID string, items []Item) (p Progress, err error) {
 	err = e.update(ctx, func(w *work) error {
 		p = Progress{}
+		if err := w.lockAll(nil, debounceKeysOf(env, items)); err != nil {
+			return err
+		}
 		b, err := w.openBatch(env, batchID)
 		if err != nil || b.Status != store.BatchPending {
 			p = Progress{Repeated: len(items), Sealed: err == nil}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -76,7 +77,8 @@ func (w *work) saveDebounce() error {
 		}
 		merged[keyOf(d.envID, d.task, d.key)] = m
 	}
-	for _, d := range merged {
+	for _, key := range slices.Sorted(maps.Keys(merged)) { // in the order of all transactions
+		d := merged[key]
 		if d.runID == "" { // it only led somewhere
 			continue
 		}

@@ -17,6 +17,7 @@ const maxOps = 256
 type op struct {
 	ctx  context.Context
 	runs []string            // locked and loaded before fn
+	keys []store.DebounceKey // and so are these, with the runs that they lead to
 	fn   func(w *work) error // decides, possibly more than once; it may read through w.tx but write only through w
 	err  error
 	done chan struct{}
@@ -25,8 +26,8 @@ type op struct {
 // do carries out a command together with whichever others are waiting: they share
 // their reads, their writes and their commit. It returns when the command is
 // durable, or was refused and changed nothing.
-func (e *Engine) do(ctx context.Context, runs []string, fn func(w *work) error) error {
-	o := &op{ctx: ctx, runs: runs, fn: fn, done: make(chan struct{})}
+func (e *Engine) do(ctx context.Context, runs []string, fn func(w *work) error, keys ...store.DebounceKey) error {
+	o := &op{ctx: ctx, runs: runs, keys: keys, fn: fn, done: make(chan struct{})}
 	select {
 	case e.ops <- o:
 	case <-ctx.Done():
@@ -42,13 +43,13 @@ func (e *Engine) do(ctx context.Context, runs []string, fn func(w *work) error) 
 
 // ask is do for a command that answers. The answer belongs to the command until it is
 // done: a caller who goes away early leaves it behind.
-func ask[T any](ctx context.Context, e *Engine, runs []string, fn func(w *work, out *T) error) (T, error) {
+func ask[T any](ctx context.Context, e *Engine, runs []string, fn func(w *work, out *T) error, keys ...store.DebounceKey) (T, error) {
 	var none T
 	out := new(T)
 	err := e.do(ctx, runs, func(w *work) error {
 		*out = none
 		return fn(w, out)
-	})
+	}, keys...)
 	if err != nil {
 		return none, err
 	}
@@ -135,10 +136,11 @@ func (e *Engine) transact(ctx context.Context, batch []*op, hurry bool) error {
 		}
 		w := e.begin(tx)
 		var ids []string
+		var keys []store.DebounceKey
 		for _, o := range batch {
-			ids = append(ids, o.runs...)
+			ids, keys = append(ids, o.runs...), append(keys, o.keys...)
 		}
-		if err := w.lock(ids...); err != nil {
+		if err := w.lockAll(ids, keys); err != nil {
 			return err
 		}
 		for _, o := range batch {

@@ -69,7 +69,7 @@ func (e *Engine) Trigger(ctx context.Context, env *tenant.Environment, t Trigger
 		return ask(ctx, e, locks, func(w *work, out *Triggered) (err error) {
 			*out, err = w.trigger(env, t)
 			return err
-		})
+		}, t.debounceKeys(env)...)
 	}
 	err = e.update(ctx, func(w *work) (err error) {
 		if out.ID, err = w.repeated(env, t); err != nil || out.ID != "" {
@@ -82,6 +82,14 @@ func (e *Engine) Trigger(ctx context.Context, env *tenant.Environment, t Trigger
 		return err
 	})
 	return out, err
+}
+
+// debounceKeys is the debounce key of a trigger, if it has one.
+func (t Trigger) debounceKeys(env *tenant.Environment) []store.DebounceKey {
+	if t.Debounce == nil {
+		return nil
+	}
+	return []store.DebounceKey{{EnvID: env.ID, Task: t.Task, Key: t.Debounce.Key}}
 }
 
 // repeated is the run that an earlier try of the same call made, "" when there was none.
@@ -180,12 +188,14 @@ func (w *work) keyHolder(env *tenant.Environment, t Trigger) (string, bool, erro
 	if err != nil || h == nil {
 		return "", false, err
 	}
-	w.hold(h.Run)
-	r := w.runs[h.Run.ID].run
+	r := h.Run // not locked: whoever waits for it locks it, and two that release its key meet at the index
+	if mine := w.runs[r.ID]; mine != nil {
+		r = mine.run
+	}
 	if h.ExpiresAt.After(w.now) && !r.Status.ReleasesKey() {
 		return r.ID, true, nil
 	}
-	w.write(func(tx *store.Tx) error { return tx.ReleaseKey(h.Run.ID, t.Key.Text) })
+	w.released = append(w.released, releasedKey{r.ID, t.Key.Text})
 	return "", false, nil
 }
 

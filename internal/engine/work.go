@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -53,9 +54,13 @@ type effects struct {
 	resuming []string  // environments where a run waits for its slot
 	due      time.Time
 	debounce []debounceKey // keys that lead to runs in created
+	released []releasedKey
 	writes   []func(tx *store.Tx) error
 	define   []*store.Detail // runs whose definition the caller wants to know
 }
+
+// releasedKey is an idempotency key that its run holds no longer.
+type releasedKey struct{ runID, key string }
 
 // delivery is a snapshot of a run with which its completed waitpoints go out.
 type delivery struct {
@@ -110,6 +115,15 @@ func (w *work) lock(ids ...string) error {
 	}
 	w.hold(list...)
 	return nil
+}
+
+// lockAll locks debounce keys, and runs together with those that the keys lead to.
+func (w *work) lockAll(ids []string, keys []store.DebounceKey) error {
+	debounced, err := w.tx.HoldDebounced(keys)
+	if err != nil {
+		return err
+	}
+	return w.lock(slices.Concat(ids, debounced)...)
 }
 
 // hold takes in runs that a query has locked.
@@ -217,6 +231,12 @@ func (w *work) write(fn func(tx *store.Tx) error) { w.writes = append(w.writes, 
 func (w *work) flush() error {
 	for _, fn := range w.writes {
 		if err := fn(w.tx); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(w.released, func(a, b releasedKey) int { return cmp.Compare(a.runID, b.runID) }) // as all transactions do
+	for _, r := range w.released {
+		if err := w.tx.ReleaseKey(r.runID, r.key); err != nil {
 			return err
 		}
 	}

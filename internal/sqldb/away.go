@@ -36,11 +36,12 @@ func isAway(ctx context.Context, err error) bool {
 	switch code := pgCode(err); {
 	case code == "":
 	case strings.HasPrefix(code, "08"), // the connection
-		strings.HasPrefix(code, "57P"), // it stops, crashed, or starts
-		strings.HasPrefix(code, "53"),  // its disk is full, or its memory, or it has no place for another connection
-		code == "25006",                // it is a standby: another has taken over, or will
-		code == lockNotAvailable,       // somebody keeps a lock who is away
-		code == "25P03":                // this node was away for too long with a transaction open
+		strings.HasPrefix(code, "57P"),   // it stops, crashed, or starts
+		strings.HasPrefix(code, "53"),    // its disk is full, or its memory, or it has no place for another connection
+		code == "25006",                  // it is a standby: another has taken over, or will
+		code == lockNotAvailable,         // somebody keeps a lock who is away
+		code == "40001", code == "40P01", // too many want the same at once
+		code == "25P03": // this node was away for too long with a transaction open
 		return true
 	default:
 		return false
@@ -69,8 +70,9 @@ const (
 	silence = 15 * time.Second
 )
 
-// IsBlocked reports whether err says that a lock was waited for in vain. Nothing was written.
-func IsBlocked(err error) bool { return pgCode(err) == lockNotAvailable }
+// IsBlocked reports whether err says that a lock was waited for in vain, or again and again
+// crosswise. Nothing was written.
+func IsBlocked(err error) bool { return pgCode(err) == lockNotAvailable || isRetryable(err) }
 
 const lockNotAvailable = "55P03"
 

@@ -15,7 +15,7 @@ import (
 func TestAwayCodes(t *testing.T) {
 	t.Parallel()
 	for code, away := range map[string]bool{"08006": true, "57P01": true, "53100": true, "53200": true, "53300": true, "25006": true, "25P03": true, "55P03": true,
-		"23505": false, "40001": false, "22021": false, "57014": false} {
+		"40P01": true, "23505": false, "22021": false, "57014": false} {
 		if got := isAway(t.Context(), &pgconn.PgError{Code: code}); got != away {
 			t.Errorf("%s: %v", code, got)
 		}

@@ -115,7 +115,7 @@ func (tx *Tx) RunByKey(envID, task, key string) (*KeyHolder, error) {
 	var h KeyHolder
 	var err error
 	h.Run, err = scanRun(tx.QueryRow(`SELECT `+runColumns+`, idem_expires FROM run
-		WHERE env_id = $1 AND task = $2 AND idem_key = $3 {{lock}}`, envID, task, key), instant(&h.ExpiresAt))
+		WHERE env_id = $1 AND task = $2 AND idem_key = $3`, envID, task, key), instant(&h.ExpiresAt))
 	if errors.Is(err, sqldb.ErrNoRows) {
 		return nil, nil
 	}

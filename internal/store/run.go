@@ -146,6 +146,9 @@ const insertColumns = 44
 // InsertRuns inserts runs as a create command made them. A key that another run
 // holds is a unique violation (sqldb.IsUnique).
 func (tx *Tx) InsertRuns(runs []NewRun) error {
+	if tx.Postgres() && len(runs) > 1 {
+		runs = byKey(runs)
+	}
 	args := make([]any, 0, insertColumns*len(runs))
 	var packets, tags []any
 	var finished []run.Run
