@@ -60,6 +60,8 @@ func (b *deployBody) Validate() error {
 	var p rest.Problems
 	if b.ContentHash == nil {
 		p.Add("contentHash", "Required")
+	} else if !storable(*b.ContentHash) {
+		p.Add("contentHash", "Null characters are not allowed")
 	}
 	b.ExternalID = strings.TrimSpace(b.ExternalID)
 	if len(utf16.Encode([]rune(b.ExternalID))) > deploy.MaxExternalID {

@@ -99,6 +99,12 @@ func (m *Manifest) Validate() error {
 	if m.ContentHash == "" {
 		problems = append(problems, "contentHash is required")
 	}
+	for _, text := range []struct{ name, value string }{{"contentHash", m.ContentHash}, {"packageVersion", m.PackageVersion},
+		{"cliPackageVersion", m.CLIVersion}, {"runtime", m.Runtime}, {"runtimeVersion", m.RuntimeVersion}} {
+		if strings.IndexByte(text.value, 0) >= 0 {
+			problems = append(problems, text.name+" must have no null characters")
+		}
+	}
 	if len(problems) > 0 {
 		return fault.New(fault.Malformed, strings.Join(problems, "; "))
 	}

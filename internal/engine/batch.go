@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -31,7 +32,8 @@ const senderWait = time.Minute
 // CreateBatch promises a batch; cached reports that a key led to an earlier one,
 // whose items are not to be sent again. They are when that one is not sealed and its sender
 // seems to have died, and so they are by a parent that waits for its own batch: its last
-// attempt died before it had sent all. Those that came are recognised.
+// attempt died before it had sent all. Those that came are recognised. A batch whose waiting
+// parent is over becomes the caller's.
 func (e *Engine) CreateBatch(ctx context.Context, env *tenant.Environment, n NewBatch) (b store.Batch, cached bool, err error) {
 	err = e.update(ctx, func(w *work) (err error) {
 		if n.ResumeParent {
@@ -43,6 +45,14 @@ func (e *Engine) CreateBatch(ctx context.Context, env *tenant.Environment, n New
 		switch {
 		case err != nil || !cached:
 			return err
+		case b.Status == store.BatchPending && b.ResumeParent && !(n.ResumeParent && b.ParentID == n.ParentID):
+			over, err := w.over(env, b.ParentID)
+			if err != nil || !over {
+				cached = !n.ResumeParent
+				return errors.Join(err, joined(b, n))
+			}
+			cached, b.ParentID, b.ResumeParent = false, n.ParentID, n.ResumeParent
+			return w.tx.AdoptBatch(b.ID, n.ParentID, n.ResumeParent, w.now)
 		case n.ResumeParent && b.Status == store.BatchPending:
 			cached = false
 			return joined(b, n)
@@ -58,9 +68,18 @@ func (e *Engine) CreateBatch(ctx context.Context, env *tenant.Environment, n New
 
 const errUnsealed = "Another call is still sending the items of the batch with this idempotency key"
 
+// over reports whether a run is over, or no longer there.
+func (w *work) over(env *tenant.Environment, runID string) (bool, error) {
+	r, err := w.tx.Run(env.ID, runID)
+	if isNotFound(err) {
+		return true, nil
+	}
+	return r.Status.Final(), err
+}
+
 // joined refuses who would wait for a batch that, once it is sealed, only another run waits for.
 func joined(b store.Batch, n NewBatch) error {
-	if !b.ResumeParent || b.ParentID != n.ParentID {
+	if n.ResumeParent && (!b.ResumeParent || b.ParentID != n.ParentID) {
 		return fault.New(fault.Conflict, errUnsealed)
 	}
 	return nil
@@ -184,6 +203,9 @@ func (e *Engine) AddItems(ctx context.Context, env *tenant.Environment, batchID 
 		if err := w.lockAll(nil, debounceKeysOf(env, items)); err != nil {
 			return err
 		}
+		if err := w.waitingParent(env, batchID); err != nil {
+			return err
+		}
 		b, err := w.openBatch(env, batchID)
 		if err != nil || b.Status != store.BatchPending {
 			p = Progress{Repeated: len(items), Sealed: err == nil}
@@ -197,6 +219,20 @@ func (e *Engine) AddItems(ctx context.Context, env *tenant.Environment, batchID 
 		return err
 	})
 	return p, err
+}
+
+// waitingParent locks the parent of a batch that is not sealed, if it is to wait for it. One
+// that is over is a fault.Invalid: nobody would cancel the items with it, or see what they return.
+func (w *work) waitingParent(env *tenant.Environment, batchID string) error {
+	b, err := w.tx.Batch(env.ID, batchID)
+	if err != nil || !b.ResumeParent || b.Status != store.BatchPending {
+		if isNotFound(err) {
+			err = nil // openBatch says it
+		}
+		return err
+	}
+	_, err = w.parent(env, Trigger{Task: "a batch", ParentID: b.ParentID, ResumeParent: true})
+	return err
 }
 
 // openBatch is a batch that takes items, or took them all.
@@ -319,10 +355,10 @@ func (e *Engine) SealBatch(ctx context.Context, env *tenant.Environment, batchID
 		if err := w.tx.EndBatch(b.ID, store.BatchProcessing, w.now); err != nil {
 			return err
 		}
-		if b.ResumeParent {
-			return w.waitForStored(env, b.ParentID, b)
+		if over, err := w.over(env, b.ParentID); err != nil || over || !b.ResumeParent {
+			return err
 		}
-		return nil
+		return w.waitForStored(env, b.ParentID, b)
 	})
 	return p, err
 }

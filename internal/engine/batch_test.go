@@ -196,3 +196,53 @@ func TestKeyOfARefusedItem(t *testing.T) {
 		}
 	})
 }
+
+// TestBatchOfDeadParent: a batch whose waiting parent is over takes no more items for it, and
+// belongs to the next caller with its key.
+func TestBatchOfDeadParent(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, r *rig) {
+		items := []engine.Item{{Trigger: engine.Trigger{Task: "child"}}}
+		begun := func() string {
+			id := r.trigger(engine.Trigger{Task: "parent"})
+			r.begin()
+			return id
+		}
+		n := engine.NewBatch{RunCount: 1, ResumeParent: true, Key: engine.Key{Text: "k", TTL: time.Hour}}
+		n.ParentID = begun()
+		b, _, err := r.CreateBatch(r.ctx, r.env, n)
+		r.ok(err)
+		other := n
+		other.ParentID = begun()
+		if _, _, err := r.CreateBatch(r.ctx, r.env, other); !fault.Is(err, fault.Conflict) {
+			t.Errorf("while its parent lives: %v", err)
+		}
+		r.ok(r.Cancel(r.ctx, r.env, n.ParentID, "enough", false))
+		if _, err := r.AddItems(r.ctx, r.env, b.ID, items); !fault.Is(err, fault.Invalid) {
+			t.Errorf("items for who is over: %v", err)
+		}
+		var list []store.BatchItem
+		r.ok(r.st.View(r.ctx, func(tx *store.Tx) (err error) { list, err = tx.BatchItems(b.ID); return err }))
+		if len(list) > 0 {
+			t.Errorf("it has %d items", len(list))
+		}
+		again, cached, err := r.CreateBatch(r.ctx, r.env, other)
+		if err != nil || cached || again.ID != b.ID {
+			t.Fatalf("the next caller: %s, cached %v, %v", again.ID, cached, err)
+		}
+		must(r.AddItems(r.ctx, r.env, b.ID, items))(t)
+		must(r.SealBatch(r.ctx, r.env, b.ID))(t)
+		r.await(other.ParentID, run.Waiting)
+		r.finish(r.begin().ID, "1")
+		r.await(other.ParentID, run.Executing)
+
+		last := engine.NewBatch{RunCount: 1, ResumeParent: true, ParentID: other.ParentID}
+		b, _, err = r.CreateBatch(r.ctx, r.env, last)
+		r.ok(err)
+		must(r.AddItems(r.ctx, r.env, b.ID, items))(t)
+		r.finish(other.ParentID, "1")
+		if p := must(r.SealBatch(r.ctx, r.env, b.ID))(t); !p.Sealed {
+			t.Error("a batch that is complete is not sealed, for its parent is over")
+		}
+	})
+}

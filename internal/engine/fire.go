@@ -71,6 +71,7 @@ func (w *work) occur(d store.Due, fire fireFunc) error {
 		}
 	}
 	if left.Count > 0 {
+		d.Instance.Last = last // what is missed now was missed after it
 		if err := w.miss(d, left, "No server was running"); err != nil {
 			return err
 		}

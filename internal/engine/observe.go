@@ -29,6 +29,11 @@ func (w *work) report(o Observer) {
 	if len(w.created) > 0 {
 		o.Created(len(w.created))
 	}
+	for i := range w.created {
+		if r := &w.created[i].Run; r.Exec == run.Finished { // it failed from the start
+			o.Finished(r.Status, 0)
+		}
+	}
 	for _, h := range w.runs {
 		if !h.dirty || h.run.Seq == h.was {
 			continue
@@ -37,7 +42,8 @@ func (w *work) report(o Observer) {
 		case run.Finished:
 			o.Finished(r.Status, w.now.Sub(r.CreatedAt))
 		case run.PendingExecuting:
-			o.Dequeued(max(0, w.now.Sub(time.UnixMilli(r.Score))))
+			waited := min(w.now.Sub(time.UnixMilli(r.Score)), w.now.Sub(h.since)) // a score may be moved back, by a priority or to a parent's
+			o.Dequeued(max(0, waited))
 		}
 	}
 }

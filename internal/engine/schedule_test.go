@@ -290,6 +290,29 @@ func TestScheduleAfterDowntime(t *testing.T) {
 	})
 }
 
+// TestMissesAroundAFire: what was missed in two outages is two records when a fire lies between them.
+func TestMissesAroundAFire(t *testing.T) {
+	t.Parallel()
+	inBubble(t, tenant.Production, func(t *testing.T, r *rig) {
+		r.register(scheduled(nil))
+		s := r.schedule("*/10 * * * *")
+		for _, away := range []time.Duration{35 * time.Minute, 2 * time.Hour} { // from 00:00, and from 00:36
+			r.stop()
+			time.Sleep(away)
+			r.start(t, engine.Options{})
+			time.Sleep(time.Minute)
+			synctest.Wait()
+		}
+		if got := at(r.fired(s.ID)); got != "00:10 00:40" {
+			t.Errorf("it fired at %s", got)
+		}
+		_, misses := r.read(s.ID)
+		if len(misses) != 2 || misses[0].From.Format("15:04") != "00:50" || misses[0].Count != 11 || misses[1].To.Format("15:04") != "00:30" || misses[1].Count != 2 {
+			t.Errorf("it missed %+v", misses)
+		}
+	})
+}
+
 // TestTwoNodesFireOnce has two engines on one Postgres compete for what is due.
 func TestTwoNodesFireOnce(t *testing.T) {
 	t.Parallel()

@@ -33,7 +33,8 @@ type work struct {
 // held is a run this transaction has locked.
 type held struct {
 	run   run.Run
-	was   int64 // snapshot in the store
+	was   int64     // snapshot in the store
+	since time.Time // when that was
 	dirty bool
 }
 
@@ -130,7 +131,7 @@ func (w *work) lockAll(ids []string, keys []store.DebounceKey) error {
 func (w *work) hold(list ...run.Run) {
 	for _, r := range list {
 		if _, ok := w.runs[r.ID]; !ok {
-			w.runs[r.ID] = &held{run: r, was: r.Seq}
+			w.runs[r.ID] = &held{run: r, was: r.Seq, since: r.MovedAt}
 		}
 	}
 }

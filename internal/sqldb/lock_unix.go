@@ -32,7 +32,7 @@ func lockFile(path string) (*os.File, error) {
 			return f, nil
 		}
 		if try < lockTries-1 {
-			time.Sleep(lockPause)
+			<-time.After(lockPause)
 		}
 	}
 	f.Close()

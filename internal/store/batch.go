@@ -91,6 +91,13 @@ func (tx *Tx) ReleaseBatchKey(id string) error {
 	return err
 }
 
+// AdoptBatch gives a pending batch to another caller.
+func (tx *Tx) AdoptBatch(id, parentID string, resumeParent bool, now time.Time) error {
+	_, err := tx.Exec(`UPDATE batch SET parent_id = $1, resume_parent = $2, updated_at = $3 WHERE id = $4 AND status = 'PENDING'`,
+		orNull(parentID), flag(resumeParent), now.UnixMicro(), id)
+	return err
+}
+
 // EndBatch seals or aborts a pending batch.
 func (tx *Tx) EndBatch(id string, status BatchStatus, now time.Time) error {
 	_, err := tx.Exec(`UPDATE batch SET status = $1, sealed_at = $2, updated_at = $2, due_at = NULL WHERE id = $3`, string(status), now.UnixMicro(), id)

@@ -51,7 +51,9 @@ func (s *Items) Next() (Item, error) {
 		var item Item
 		switch line = bytes.TrimSpace(line); {
 		case size > MaxItem:
-			item = s.tooLarge(line, size)
+			if item, err = s.tooLarge(line, size); err != nil {
+				return Item{}, err
+			}
 		case len(line) == 0:
 			continue
 		default:
@@ -151,42 +153,41 @@ func (f form) item(text []byte, indexed, named bool) Item {
 	return item
 }
 
-// tooLarge is the item of a line that is too long. What it is the item of stands at
-// the beginning of what the SDK sends.
-func (s *Items) tooLarge(beginning []byte, size int) Item {
-	item := Item{Index: s.next, Task: "unknown", Failed: &run.Error{
+// tooLarge is the item of a line that is too long. Its index must stand before what makes it
+// so, as in what the SDK sends: a guess would take another's place.
+func (s *Items) tooLarge(beginning []byte, size int) (Item, error) {
+	item := Item{Index: -1, Task: "unknown", Failed: &run.Error{
 		Type: run.Internal, Code: run.CodePayloadTooLarge,
 		Message: fmt.Sprintf("Batch item payload is too large (%.1f KB). Maximum allowed size is %.1f KB. "+
 			"Reduce the payload size or offload large data to external storage.", float64(size)/1024, float64(MaxItem)/1024),
 	}}
 	d := json.NewDecoder(bytes.NewReader(beginning[:min(len(beginning), maxHead)]))
-	if open, err := d.Token(); err != nil || open != json.Delim('{') {
-		return item
-	}
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return item
+	open, err := d.Token()
+	for err == nil && open == json.Delim('{') && d.More() {
+		var key json.Token
+		if key, err = d.Token(); err != nil {
+			break
 		}
 		switch key {
 		case "index":
 			var n int
-			if d.Decode(&n) == nil && n >= 0 {
+			if err = d.Decode(&n); err == nil && n >= 0 {
 				item.Index = n
 			}
 		case "task":
 			var name string
-			if d.Decode(&name) == nil && deploy.ValidTaskID(name) {
+			if err = d.Decode(&name); err == nil && deploy.ValidTaskID(name) {
 				item.Task = name
 			}
 		default:
 			var skipped json.RawMessage
-			if d.Decode(&skipped) != nil {
-				return item
-			}
+			err = d.Decode(&skipped)
 		}
 	}
-	return item
+	if item.Index < 0 {
+		return item, fault.Newf(fault.Invalid, "Line %d is too large (%.1f KB), and no index stands before its payload: which item it is cannot be told", s.line, float64(size)/1024)
+	}
+	return item, nil
 }
 
 // maxHead is how much of a line that is too long is searched for its index and task.

@@ -61,10 +61,13 @@ func TestItems(t *testing.T) {
 		{name: "two", stream: `{"index":0,"task":"a","payload":1}` + "\r\n\n" + `{"payload":"2","task":"b","index":1}`, want: []string{"0 a 1", `1 b "2"`}},
 		{name: "a long line", stream: `{"index":0,"task":"a","payload":"` + big + "\"}\n" + `{"index":1,"task":"a"}`,
 			want: []string{`0 a "` + big + `"`, "1 a "}},
-		{name: "lines too long", want: []string{"0 a 1", "7 b PAYLOAD_TOO_LARGE", "8 unknown PAYLOAD_TOO_LARGE", "9 c PAYLOAD_TOO_LARGE", "10 d "},
-			stream: `{"index":0,"task":"a","payload":1}` + "\n" + `{"index":7,"task":"b",` + huge + "}\n{" + huge + `,"index":3}` + "\n" +
-				`{"options":{"x":[]},"task":"c",` + huge + "}\n" + `{"index":10,"task":"d"}`},
-		{name: "a line too long that is not even JSON", stream: strings.Repeat("z", wire.MaxItem+1), want: []string{"0 unknown PAYLOAD_TOO_LARGE"}},
+		{name: "lines too long", want: []string{"0 a 1", "7 b PAYLOAD_TOO_LARGE", "9 unknown PAYLOAD_TOO_LARGE", "4 c PAYLOAD_TOO_LARGE", "10 d "},
+			stream: `{"index":0,"task":"a","payload":1}` + "\n" + `{"index":7,"task":"b",` + huge + "}\n" + `{"index":9,` + huge + `,"task":"x"}` + "\n" +
+				`{"options":{"x":[]},"task":"c","index":4,` + huge + "}\n" + `{"index":10,"task":"d"}`},
+		{name: "a line too long without an index before", stream: `{"index":0,"task":"a"}` + "\n{" + huge + `,"index":2}`, want: []string{"0 a "},
+			problem: "Line 2 is too large (3072.0 KB), and no index stands before its payload: which item it is cannot be told", kind: fault.Invalid},
+		{name: "a line too long that is not even JSON", stream: strings.Repeat("z", wire.MaxItem+1),
+			problem: "Line 1 is too large (3072.0 KB), and no index stands before its payload: which item it is cannot be told", kind: fault.Invalid},
 		{name: "not JSON", stream: `{"index":0,"task":"a"}` + "\n\n" + `{"index":1,`, want: []string{"0 a "},
 			problem: "Invalid JSON at line 3: unexpected end of JSON input", kind: fault.Malformed},
 		{name: "two values", stream: `{} {}`, problem: "Invalid JSON at line 1: invalid character '{' after top-level value", kind: fault.Malformed},
@@ -93,7 +96,7 @@ func TestItems(t *testing.T) {
 
 func TestTooLargeSaysHowLarge(t *testing.T) {
 	t.Parallel()
-	got, err := read(strings.NewReader(strings.Repeat("z", wire.MaxItem+1024)))
+	got, err := read(strings.NewReader(`{"index":3,"task":"a",` + strings.Repeat("z", wire.MaxItem+1024-22)))
 	if err != nil {
 		t.Fatal(err)
 	}
