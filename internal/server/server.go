@@ -108,7 +108,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	g, work := errgroup.WithContext(work)
 	g.Go(func() error { return e.Run(work) })
 	g.Go(func() error { return st.Run(work) })
-	g.Go(func() error { noteServing(work, st, log); return nil })
+	if cfg.DatabaseURL != "" {
+		g.Go(func() error { noteServing(work, st, log); return nil })
+	}
 	g.Go(func() error {
 		defer stop()
 		ctx, cancel := context.WithCancel(ctx)
