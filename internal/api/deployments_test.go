@@ -135,6 +135,7 @@ func TestDeploymentErrors(t *testing.T) {
 		{deployments, ``, 400, "Request body is empty"},
 		{deployments, `{}`, 400, `Required at "contentHash"`},
 		{deployments, `{"contentHash":1}`, 400, `Expected string, received number at "contentHash"`},
+		{deployments, `{"contentHash":"h\u0000"}`, 400, `Null characters are not allowed at "contentHash"`},
 		{deployments, `{"contentHash":"h","type":"UNMANAGED"}`, 400, `UNMANAGED deployments are not supported at "type"`},
 		{deployments, `{"contentHash":"h","type":"V9","initialStatus":"DEPLOYED","force":true}`, 400, `force requires externalId at "force"`},
 		{deployments, `{"contentHash":"h","externalId":"` + strings.Repeat("x", 129) + `"}`, 400, "externalId must be at most 128 characters"},

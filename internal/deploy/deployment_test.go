@@ -208,6 +208,7 @@ func TestReadManifest(t *testing.T) {
 		`{"contentHash":"h","tasks":[{"id":"a","filePath":"a.ts"}]}`:                              "",
 		`{"contentHash":"h","tasks":[{"id":"a","filePath":"a.ts"},{"id":"a","filePath":"b.ts"}]}`: "Duplicate task id: a",
 		`{"contentHash":"h","tasks":[{"id":"a","filePath":"a.ts","retry":{"maxAttempts":"3"}}]}`:  "metadata.tasks.retry.maxAttempts: a string is not what belongs there",
+		`{"contentHash":"h\u0000","runtime":"n\u0000","tasks":[]}`:                                "contentHash must have no null characters; runtime must",
 		`{"contentHash":1}`: "metadata.contentHash: a number is not what belongs there",
 		`{`:                 "metadata is not valid JSON",
 	} {
