@@ -51,8 +51,13 @@ func (e *Engine) CreateBatch(ctx context.Context, env *tenant.Environment, n New
 				cached = !n.ResumeParent
 				return errors.Join(err, joined(b, n))
 			}
-			cached, b.ParentID, b.ResumeParent = false, n.ParentID, n.ResumeParent
-			return w.tx.AdoptBatch(b.ID, n.ParentID, n.ResumeParent, w.now)
+			cached = false
+			mine, err := w.tx.AdoptBatch(b, n.ParentID, n.ResumeParent, w.now)
+			if err == nil && !mine {
+				err = fault.New(fault.Conflict, errUnsealed)
+			}
+			b.ParentID, b.ResumeParent = n.ParentID, n.ResumeParent
+			return err
 		case n.ResumeParent && b.Status == store.BatchPending:
 			cached = false
 			return joined(b, n)

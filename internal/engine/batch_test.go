@@ -230,6 +230,12 @@ func TestBatchOfDeadParent(t *testing.T) {
 		if err != nil || cached || again.ID != b.ID {
 			t.Fatalf("the next caller: %s, cached %v, %v", again.ID, cached, err)
 		}
+		r.ok(r.st.Update(r.ctx, func(tx *store.Tx) error { // as one who looked when the first caller did
+			if mine, err := tx.AdoptBatch(b, "", false, time.Now()); err != nil || mine {
+				t.Errorf("it is given away twice, %v", err)
+			}
+			return nil
+		}))
 		must(r.AddItems(r.ctx, r.env, b.ID, items))(t)
 		must(r.SealBatch(r.ctx, r.env, b.ID))(t)
 		r.await(other.ParentID, run.Waiting)

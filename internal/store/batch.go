@@ -91,11 +91,12 @@ func (tx *Tx) ReleaseBatchKey(id string) error {
 	return err
 }
 
-// AdoptBatch gives a pending batch to another caller.
-func (tx *Tx) AdoptBatch(id, parentID string, resumeParent bool, now time.Time) error {
-	_, err := tx.Exec(`UPDATE batch SET parent_id = $1, resume_parent = $2, updated_at = $3 WHERE id = $4 AND status = 'PENDING'`,
-		orNull(parentID), flag(resumeParent), now.UnixMicro(), id)
-	return err
+// AdoptBatch gives a pending batch of a parent to another caller; it is false when somebody
+// else was faster, or the batch is no longer pending.
+func (tx *Tx) AdoptBatch(b Batch, parentID string, resumeParent bool, now time.Time) (bool, error) {
+	n, err := tx.Exec(`UPDATE batch SET parent_id = $1, resume_parent = $2, updated_at = $3 WHERE id = $4 AND status = 'PENDING' AND parent_id = $5`,
+		orNull(parentID), flag(resumeParent), now.UnixMicro(), b.ID, b.ParentID)
+	return n > 0, err
 }
 
 // EndBatch seals or aborts a pending batch.
