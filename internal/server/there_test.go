@@ -109,6 +109,22 @@ func TestCopyBesideItsOriginal(t *testing.T) {
 	}
 }
 
+// awaitServed returns when the server of a store has noted, beside its work, that it is there.
+func awaitServed(t testing.TB, cfg server.Config) {
+	t.Helper()
+	st, err := store.Reader(t.Context(), cfg.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	var at time.Time
+	for end := time.Now().Add(10 * time.Second); at.IsZero(); time.Sleep(10 * time.Millisecond) {
+		if err := st.View(t.Context(), func(tx *store.Tx) (err error) { at, err = tx.Served(); return err }); err != nil || time.Now().After(end) {
+			t.Fatalf("no note of the server, %v", err)
+		}
+	}
+}
+
 // TestHoldBesideAServer: a server that runs would go on, so its store is not said to be held.
 func TestHoldBesideAServer(t *testing.T) {
 	t.Parallel()
@@ -116,7 +132,7 @@ func TestHoldBesideAServer(t *testing.T) {
 	cfg.DatabaseURL = pgtest.URL(t)
 	cfg.PublicURL = "http://127.0.0.1:1" // where this process cannot reach it
 	run(t, cfg)
-	time.Sleep(200 * time.Millisecond) // it notes that it is there beside its work
+	awaitServed(t, cfg)
 	if err := server.Hold(t.Context(), cfg, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "stop all its nodes") {
 		t.Errorf("%v", err)
 	}
