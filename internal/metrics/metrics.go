@@ -8,11 +8,11 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"sear/internal/rest"
 	"sear/internal/run"
 	"sear/internal/store"
 	"sear/internal/version"
@@ -99,11 +99,7 @@ func (m *Metrics) Requests(next http.Handler) http.Handler {
 		status := &statusWriter{ResponseWriter: w, code: http.StatusOK}
 		defer func() {
 			m.inFlight.Dec()
-			route := chi.RouteContext(r.Context()).RoutePattern()
-			if route == "" {
-				route = "none"
-			}
-			m.requests.WithLabelValues(method(r.Method), route, strconv.Itoa(status.code/100)+"xx").Observe(time.Since(begin).Seconds())
+			m.requests.WithLabelValues(method(r.Method), rest.Route(r), strconv.Itoa(status.code/100)+"xx").Observe(time.Since(begin).Seconds())
 		}()
 		next.ServeHTTP(status, r)
 	})

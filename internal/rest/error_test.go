@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/google/go-cmp/cmp"
 
 	"sear/internal/fault"
@@ -157,7 +158,7 @@ func TestWhatTheLogSays(t *testing.T) {
 		level slog.Level
 		want  []string // nil: nothing at all
 	}{
-		{"internal with its cause", fmt.Errorf("save: %w", errors.New("disk full")), slog.LevelError, []string{"level=ERROR", "disk full", "path=/thing"}},
+		{"internal with its cause", fmt.Errorf("save: %w", errors.New("disk full")), slog.LevelError, []string{"level=ERROR", "disk full", "route=none"}},
 		{"unavailable is a warning", fault.New(fault.Unavailable, "Stopping"), slog.LevelWarn, []string{"level=WARN", "Stopping"}},
 		{"the client's mistakes are quiet", fault.New(fault.Invalid, "No"), slog.LevelInfo, nil},
 		{"one debug line for the request", nil, slog.LevelDebug, []string{"msg=request", "method=POST", "status=204", "request="}},
@@ -184,6 +185,25 @@ func TestWhatTheLogSays(t *testing.T) {
 				t.Errorf("the query is in the log: %s", out)
 			}
 		})
+	}
+}
+
+// TestLogsNameRoutesAndRuns: what stands in a path may be a credential, and is not logged.
+func TestLogsNameRoutesAndRuns(t *testing.T) {
+	t.Parallel()
+	log, out := textLog(slog.LevelDebug)
+	r := chi.NewRouter()
+	r.Post("/tokens/{waitpoint}/callback/{hash}", rest.Wrap(log, func(http.ResponseWriter, *http.Request) error { return errors.New("disk full") }))
+	r.Get("/runs/{run}/packets/*", rest.Wrap(log, func(http.ResponseWriter, *http.Request) error { return nil }))
+	r.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/tokens/waitpoint_1/callback/c0ffee", nil))
+	r.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/runs/run_1/packets/c0ffee", nil))
+	for _, want := range []string{"level=ERROR", "route=/tokens/{waitpoint}/callback/{hash}", "route=/runs/{run}/packets/* run=run_1"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the log lacks %q: %s", want, out)
+		}
+	}
+	if strings.Contains(out.String(), "c0ffee") {
+		t.Errorf("the log holds a part of the path: %s", out)
 	}
 }
 

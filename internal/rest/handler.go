@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"runtime/debug"
 	"time"
+
+	"github.com/go-chi/chi/v5"
 )
 
 // Handler serves a request or says why it could not. A handler that returns an
@@ -67,13 +69,30 @@ func logRequest(log *slog.Logger, rec *recorder, r *http.Request, start time.Tim
 		slog.Duration("took", time.Since(start)))...)
 }
 
-// requestAttrs names a request in the log. The query stays out: it may hold tokens.
+// requestAttrs names a request in the log: by its route, and by the run it is about.
 func requestAttrs(r *http.Request, more ...slog.Attr) []slog.Attr {
-	return append([]slog.Attr{
+	attrs := []slog.Attr{
 		slog.String("request", RequestID(r)),
 		slog.String("method", r.Method),
-		slog.String("path", r.URL.Path),
-	}, more...)
+		slog.String("route", Route(r)),
+	}
+	if run := chi.URLParam(r, "run"); run != "" {
+		attrs = append(attrs, slog.String("run", run))
+	}
+	return append(attrs, more...)
+}
+
+// Route is the pattern of the route that serves a request, such as /api/v1/runs/{run}; "none"
+// when none does. Logs and metrics name it instead of the path and the query, which may hold
+// what is as good as a credential: the code of a login, the hash of a callback, the name of
+// a packet.
+func Route(r *http.Request) string {
+	if c := chi.RouteContext(r.Context()); c != nil {
+		if pattern := c.RoutePattern(); pattern != "" {
+			return pattern
+		}
+	}
+	return "none"
 }
 
 // Hold lets the response take until d from now, whatever the server's write
