@@ -69,7 +69,7 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 		return newDB(s), nil
 	}
 	if !isPostgres(url) {
-		return nil, errURL(url)
+		return nil, errURL
 	}
 	p, err := openPostgres(ctx, url, o)
 	if err != nil {
@@ -91,7 +91,7 @@ func OpenReader(ctx context.Context, url string) (*DB, error) {
 		return newDB(s), nil
 	}
 	if !isPostgres(url) {
-		return nil, errURL(url)
+		return nil, errURL
 	}
 	p, err := connectPostgres(ctx, url, Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -106,11 +106,8 @@ func isPostgres(url string) bool {
 	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
 }
 
-// errURL names the scheme only: the rest may hold a password.
-func errURL(url string) error {
-	scheme, _, _ := strings.Cut(url, ":")
-	return fmt.Errorf("database URL begins with %q: want sqlite:<path> or postgres://…", scheme)
-}
+// errURL shows nothing of the URL, which may hold a password anywhere.
+var errURL = errors.New("the database URL begins with neither sqlite: nor postgres://; settings such as host=… are not read")
 
 // Close turns new transactions away, lets those in progress finish and closes
 // the database. Further calls return what the first did.

@@ -567,7 +567,7 @@ func TestClosed(t *testing.T) {
 
 func TestUnknownURL(t *testing.T) {
 	t.Parallel()
-	for _, url := range []string{"", "mysql://user:secret@host/db", "core.db", "postgres://user:secret@host:bad/db"} {
+	for _, url := range []string{"", "mysql://user:secret@host/db", "core.db", "postgres://user:secret@host:bad/db", "host=db password=secret:1"} {
 		_, err := sqldb.Open(context.Background(), url, sqldb.Options{})
 		_, rerr := sqldb.OpenReader(context.Background(), url)
 		if err == nil || rerr == nil {
