@@ -41,7 +41,7 @@ func dev(ctx context.Context, p program, args []string) error {
 	return devrun.Run(ctx, devrun.Config{
 		Dir:     dir,
 		URL:     url,
-		Serve:   serveWith(cfg, log),
+		Serve:   serveWith(p, cfg, log),
 		Keys:    keysWith(cfg),
 		Task:    *task,
 		Payload: json.RawMessage(*payload),
@@ -67,8 +67,9 @@ func urlOf(addr string) (string, error) {
 	return "http://" + net.JoinHostPort(host, port), nil
 }
 
-func serveWith(cfg server.Config, log logFlags) func(context.Context, io.Writer, func(string)) error {
+func serveWith(p program, cfg server.Config, log logFlags) func(context.Context, io.Writer, func(string)) error {
 	return func(ctx context.Context, w io.Writer, ready func(string)) error {
+		cfg.Created = p.showAdmin(log)
 		cfg.Ready = ready
 		return server.Run(ctx, cfg, log.logger(w))
 	}

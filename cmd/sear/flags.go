@@ -24,10 +24,11 @@ type flagSet struct {
 	program  program
 	operand  string // the name of the one operand that is allowed; "" allows none
 	describe string // what the command does, for -h
+	secrets  []secret
 }
 
 func newFlags(p program, command, operand, describe string) *flagSet {
-	f := &flagSet{flag.NewFlagSet("sear "+command, flag.ContinueOnError), p, operand, describe}
+	f := &flagSet{FlagSet: flag.NewFlagSet("sear "+command, flag.ContinueOnError), program: p, operand: operand, describe: describe}
 	f.SetOutput(io.Discard) // errors are returned, and help is printed here
 	return f
 }
@@ -54,7 +55,8 @@ func (f *flagSet) parse(args []string) (operand string, err error) {
 		operands = append(operands, f.Arg(0))
 		args = f.Args()[1:]
 	}
-	if err := f.applyEnv(); err != nil {
+	f.warnOfArguments()
+	if err := errors.Join(f.applyEnv(), f.readSecrets()); err != nil {
 		return "", err
 	}
 

@@ -12,8 +12,8 @@ import (
 // registerStore adds the flags that say where the data is.
 func registerStore(f *flagSet, cfg *server.Config) {
 	f.StringVar(&cfg.Data, "data", "./sear-data", "the `directory` of the data; one server at a time uses it")
-	f.StringVar(&cfg.DatabaseURL, "database-url", "", "keep the data in Postgres: a postgres:// `URL`")
-	f.StringVar(&cfg.SecretKey, "secret-key", "", "the `key` that seals secrets in the database; when not given, one is made in the data directory")
+	f.secretVar(&cfg.DatabaseURL, "database-url", "keep the data in Postgres: a postgres:// `URL`")
+	f.secretVar(&cfg.SecretKey, "secret-key", "the `key` that seals secrets in the database; when not given, one is made in the data directory")
 }
 
 // registerServer adds the flags of a server.
@@ -28,7 +28,7 @@ func registerServer(f *flagSet, cfg *server.Config) {
 	f.IntVar(&cfg.MaxQueue.Deployed, "max-queue-deployed", 0, "likewise for the queues of other environments: `n` runs; 0 never does")
 	registerS3(f, &cfg.S3)
 	f.DurationVar(&cfg.Retention, "retention", server.DefaultRetention, "delete runs, and what belongs to them, `duration` after they ended; at least 24h, 0 keeps them")
-	f.StringVar(&cfg.MetricsToken, "metrics-token", "", "the `token` with which GET /metrics may be read from elsewhere; without one only this machine may")
+	f.secretVar(&cfg.MetricsToken, "metrics-token", "the `token` with which GET /metrics may be read; without one only this machine may, and nobody if --public-url is set")
 	cfg.Limits = server.DefaultLimits
 	registerRate(f, &cfg.Limits.Key, "rate-limit", "requests of one environment's keys")
 	registerRate(f, &cfg.Limits.Public, "public-rate-limit", "requests with one public token")
@@ -42,7 +42,7 @@ func registerS3(f *flagSet, s3 *blob.S3) {
 	f.StringVar(&s3.Bucket, "s3-bucket", "", "the `name` of the bucket, which must exist")
 	f.StringVar(&s3.Region, "s3-region", "us-east-1", "the `region` that the store knows the bucket by")
 	f.StringVar(&s3.AccessKey, "s3-access-key", "", "the `id` of the access key")
-	f.StringVar(&s3.SecretKey, "s3-secret-key", "", "its secret `key`; other users of this machine may see arguments, so better give SEAR_S3_SECRET_KEY")
+	f.secretVar(&s3.SecretKey, "s3-secret-key", "its secret `key`")
 }
 
 // registerRate adds the flag of a limit, which keeps the value it has unless the flag is given.
@@ -61,10 +61,24 @@ func serve(ctx context.Context, p program, args []string) error {
 		return err
 	}
 
+	cfg.Created = p.showAdmin(log)
 	cfg.Ready = func(url string) {
 		fmt.Fprintf(p.stdout, "Sear is ready at %s\n`sear keys%s` prints what clients need.\n", url, storeArguments(cfg))
 	}
 	return server.Run(ctx, cfg, log.logger(p.stderr))
+}
+
+// showAdmin returns what shows the administrator's password, once, to who started the server.
+// It keeps it to itself where standard output is collected as a log.
+func (p program) showAdmin(log logFlags) func(email, password string) {
+	_, journal := p.lookup("JOURNAL_STREAM") // of systemd
+	return func(email, password string) {
+		if journal || log.format == "json" {
+			fmt.Fprintf(p.stdout, "The administrator is %s; `sear admin reset` makes a password.\n", email)
+			return
+		}
+		fmt.Fprintf(p.stdout, "The administrator is %s, with the password %s\nIt is not shown again; `sear admin reset` makes another.\n", email, password)
+	}
 }
 
 // storeArguments are the flags that lead another command to the same data. A database's URL

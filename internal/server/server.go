@@ -42,6 +42,9 @@ type Config struct {
 	S3             blob.S3           // the bucket of large payloads; without Endpoint and Bucket they lie in the directory
 	MetricsToken   string            // whoever knows it may read metrics; "": this machine alone may
 	Ready          func(url string)  `json:"-"` // called once the server answers at url; may be nil
+	// Created is called once in the life of a store, with the password of the administrator
+	// that it was given, which nothing shows again; may be nil.
+	Created func(email, password string) `json:"-"`
 }
 
 // DefaultTimeouts are how long workers may be silent when nobody says.
@@ -99,7 +102,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	counts := metrics.New(st)
 	e := engine.New(st, engine.Options{Timeouts: timeouts(cfg.Timeouts), MaxQueue: cfg.MaxQueue, Retention: cfg.Retention, Packets: blobs, Observer: counts, Log: log})
 	h, err := newHandler(parts{store: st, engine: e, auth: auth.New(st, sealer, log), blobs: blobs, public: strings.TrimRight(cfg.PublicURL, "/"),
-		limits: cfg.Limits, metrics: counts, metricsToken: cfg.MetricsToken, log: log})
+		limits: cfg.Limits, metrics: counts, metricsToken: cfg.MetricsToken, loopback: onLoopback(listener.Addr()), log: log})
 	if err != nil {
 		return err
 	}
@@ -118,6 +121,9 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		defer cancel()
 		return h.serve(ctx, listener, func() {
 			log.Info("serving", "url", here, "address", listener.Addr().String())
+			if !onLoopback(listener.Addr()) && !strings.HasPrefix(here, "https://") {
+				log.Warn("other machines can connect without TLS, by which their keys can be read on the way: see docs/proxy.md")
+			}
 			if cfg.Ready != nil {
 				cfg.Ready(here)
 			}
@@ -183,14 +189,20 @@ func publicURL(configured string, addr net.Addr) (string, error) {
 	return "http://" + net.JoinHostPort(host, port), nil
 }
 
+// onLoopback reports whether only this machine can connect to an address.
+func onLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
 // setUp fills an empty store, and leaves in it what this server was told.
 func setUp(ctx context.Context, cfg Config, st *store.Store, sealer *auth.Sealer, publicURL string, log *slog.Logger) error {
 	admin, err := auth.Bootstrap(ctx, st, sealer)
 	if err != nil {
 		return err
 	}
-	if admin != nil {
-		log.Info("created the administrator; the password is not shown again", "email", admin.Email, "password", admin.Password)
+	if admin != nil && cfg.Created != nil {
+		cfg.Created(admin.Email, admin.Password)
 	}
 	return st.Update(ctx, func(tx *store.Tx) error {
 		if cfg.MaxConcurrency > 0 {
