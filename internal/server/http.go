@@ -59,6 +59,7 @@ type parts struct {
 	limits       api.Limits
 	metrics      *metrics.Metrics
 	metricsToken string
+	loopback     bool // only this machine can connect
 	log          *slog.Logger
 }
 
@@ -81,29 +82,20 @@ func newHandler(p parts) (*handler, error) {
 	r.Use(p.metrics.Requests)
 	r.NotFound(rest.NotFound(log))
 	r.MethodNotAllowed(rest.MethodNotAllowed(log, allowed(r)))
-	r.Get("/healthcheck", rest.Wrap(log, h.healthcheck))
-	r.Get("/readyz", rest.Wrap(log, h.readyz))
-	r.Get("/metrics", rest.Wrap(log, metricsOf(p.metrics.Handler(), p.metricsToken)))
-	r.Handle("/socket.io/", h.sockets)
-	h.workers.Routes(r)
-	api.New(p.store, p.engine, p.auth, p.blobs, origin, p.limits, log).Routes(r)
-	pages.Routes(r)
+	pages.Routes(r) // whose forms know their origin by themselves
+	r.Group(func(r chi.Router) {
+		if p.loopback {
+			r.Use(h.knownHost(p.public))
+		}
+		r.Get("/healthcheck", rest.Wrap(log, h.healthcheck))
+		r.Get("/readyz", rest.Wrap(log, h.readyz))
+		r.Get("/metrics", rest.Wrap(log, metricsOf(p.metrics.Handler(), p.metricsToken, p.public != "")))
+		r.Handle("/socket.io/", h.sockets)
+		h.workers.Routes(r)
+		api.New(p.store, p.engine, p.auth, p.blobs, origin, p.limits, log).Routes(r)
+	})
 	h.Handler = r
 	return h, nil
-}
-
-// originOf tells where the server is for whoever sends a request: at its public URL
-// or, when it has none, where that client found it.
-func originOf(public string) func(*http.Request) string {
-	return func(r *http.Request) string {
-		switch {
-		case public != "":
-			return public
-		case r.TLS != nil:
-			return "https://" + r.Host
-		}
-		return "http://" + r.Host
-	}
 }
 
 // allowed lists the methods that a router has for the path of a request.

@@ -32,33 +32,21 @@ func (h *handler) readyz(w http.ResponseWriter, r *http.Request) error {
 }
 
 // metricsOf serves what Prometheus asks for: to whoever knows the token or, where there is
-// none, to this machine alone, as long as nothing stands between that passes on requests of others.
-func metricsOf(metrics http.Handler, token string) rest.Handler {
+// none, to this machine alone. A server with a public URL has a proxy before it, which may hide
+// whose requests it passes on: without a token nobody is served.
+func metricsOf(metrics http.Handler, token string, public bool) rest.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
 		given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		switch {
 		case token != "" && !auth.SameText(given, token):
 			return fault.New(fault.Unauthorized, "The token of --metrics-token is needed")
-		case token == "" && (forwarded(r) || !net.ParseIP(host).IsLoopback()):
+		case token == "" && public:
+			return fault.New(fault.Forbidden, "Nobody may read metrics of a server with --public-url: set --metrics-token")
+		case token == "" && (proxied(r) || !ofThisMachine(r) || !net.ParseIP(host).IsLoopback()):
 			return fault.New(fault.Forbidden, "Only this machine may read metrics: set --metrics-token for others")
 		}
 		metrics.ServeHTTP(w, r)
 		return nil
 	}
-}
-
-// forwarded reports whether a request bears a sign of a proxy: a header that one adds, or
-// a host that is not this machine.
-func forwarded(r *http.Request) bool {
-	for _, name := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"} {
-		if r.Header.Get(name) != "" {
-			return true
-		}
-	}
-	host := r.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	return host != "localhost" && !net.ParseIP(strings.Trim(host, "[]")).IsLoopback()
 }

@@ -248,6 +248,9 @@ func TestCookieIsSecureBehindHTTPS(t *testing.T) {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	rec := httptest.NewRecorder()
 	router.ServeHTTP(rec, r)
+	if rec.Header().Get("Strict-Transport-Security") == "" {
+		t.Error("a browser may come back without TLS")
+	}
 	if c, err := http.ParseSetCookie(rec.Header().Get("Set-Cookie")); err != nil || !c.Secure {
 		t.Errorf("cookie %+v, %v", c, err)
 	}
