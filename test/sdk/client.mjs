@@ -8,7 +8,7 @@ import { conditionallyImportAndParsePacket } from "@trigger.dev/core/v3/utils/io
 import { batch, configure, runs } from "@trigger.dev/sdk";
 import { mentions, until } from "./harness.mjs";
 
-/** {dir, database, apiUrl, keys}: set by index.mjs, or by connect(). */
+/** {dir, database, tls, apiUrl, keys}: set by index.mjs, or by connect(). */
 export let context;
 
 /** Points the SDK of this process at a server. */

@@ -155,8 +155,10 @@ export class Cli {
   }
 
   #env() {
+    const { certificate } = this.server; // of a proxy before it
     return {
       ...baseEnv(),
+      ...(certificate && { NODE_EXTRA_CA_CERTS: certificate }),
       HOME: this.dir,
       XDG_CONFIG_HOME: join(this.dir, "config"),
       TRIGGER_ACCESS_TOKEN: this.server.keys.personalAccessToken,
@@ -166,8 +168,25 @@ export class Cli {
       AI_AGENT: "1",
       CI: "1",
       NO_COLOR: "1",
-      NODE_OPTIONS: `--import ${pathToFileURL(join(home, "no-net.mjs"))}`,
+      NODE_OPTIONS: ["no-net.mjs", "names.mjs"].map((name) => `--import ${pathToFileURL(join(home, name))}`).join(" "),
     };
+  }
+}
+
+/** Another program, which ends with the tests. */
+export class Program {
+  #process;
+
+  constructor(command, args, options) {
+    this.#process = start(command, args, { ...options, env: { ...baseEnv(), ...options.env } });
+  }
+
+  get hasEnded() {
+    return this.#process.exitCode !== null || this.#process.signalCode !== null;
+  }
+
+  async stop() {
+    await end(this.#process, "SIGTERM", 5_000);
   }
 }
 
@@ -216,7 +235,7 @@ function baseEnv() {
   return Object.fromEntries(Object.entries({ PATH, HOME, TMPDIR, LANG }).filter(([, value]) => value !== undefined));
 }
 
-async function freePort() {
+export async function freePort() {
   const listener = createServer();
   await new Promise((done, fail) => listener.once("error", fail).listen(0, "127.0.0.1", done));
   const { port } = listener.address();

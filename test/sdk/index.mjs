@@ -25,6 +25,7 @@ const work = mkdtempSync(join(tmpdir(), "sear-sdk-"));
 process.env.SEAR_TEST_PIDS = join(work, "pids");
 mkdirSync(process.env.SEAR_TEST_PIDS);
 const harness = await import("./harness.mjs");
+const tls = (await import("./proxy.mjs")).makeCertificate(work);
 
 if (!existsSync(harness.bin)) {
   console.error(`There is no server at ${harness.bin}: build it, or name one in SEAR_BIN`);
@@ -74,7 +75,7 @@ async function runOn(database) {
     if (database === "postgres") created = await harness.createDatabase(process.env.SEAR_TEST_POSTGRES);
     server = await new harness.Server({ dir, databaseUrl: created?.url }).start();
     cli = await new harness.Cli({ dir, server }).start();
-    passed = await runSuites({ dir, database, apiUrl: server.apiUrl, keys: server.keys });
+    passed = await runSuites({ dir, database, tls, apiUrl: server.apiUrl, keys: server.keys });
   } catch (error) {
     console.error(error);
   }
@@ -107,7 +108,7 @@ function runSuites(context) {
   suites = spawn(process.execPath, args, {
     stdio: "inherit",
     detached: true,
-    env: { ...process.env, SEAR_TEST_CONTEXT: JSON.stringify(context) },
+    env: { ...process.env, NODE_EXTRA_CA_CERTS: tls.certificate, SEAR_TEST_CONTEXT: JSON.stringify(context) },
   });
   return new Promise((done, fail) => {
     suites.once("error", fail);

@@ -22,3 +22,8 @@ if ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev
 		[ "${CI:-}" != true ] || exit 1
 	}
 fi
+
+# The proxies that the SDK's tests run. Installing one starts it, so that is left to CI.
+for proxy in caddy nginx; do
+	if [ "${CI:-}" = true ] && ! command -v $proxy >/dev/null; then install $proxy; fi
+done
