@@ -44,10 +44,16 @@ func (tx *Tx) UserByEmail(email string) (u tenant.User, passwordHash string, err
 	return u, passwordHash, err
 }
 
-// UserByPAT reads the owner of a personal access token that has not been revoked.
-func (tx *Tx) UserByPAT(hash string) (tenant.User, error) {
-	return tx.oneUser(`SELECT `+userColumns+` FROM pat t JOIN account a ON a.id = t.account_id
-		WHERE t.hash = $1 AND t.revoked_at IS NULL`, hash)
+// UserByPAT reads the owner of a personal access token that works at the given instant, and the
+// id of the token.
+func (tx *Tx) UserByPAT(hash string, now time.Time) (u tenant.User, tokenID string, err error) {
+	var revoked time.Time
+	u, err = tx.oneUser(`SELECT `+userColumns+`, t.id, t.revoked_at FROM pat t JOIN account a ON a.id = t.account_id WHERE t.hash = $1`,
+		hash, &tokenID, instant(&revoked))
+	if err == nil && !revoked.IsZero() && !revoked.After(now) {
+		err = fault.New(fault.NotFound, "Token revoked")
+	}
+	return u, tokenID, err
 }
 
 // NameUser gives a user without a name one. named is false when there is one already.
@@ -73,8 +79,7 @@ func (tx *Tx) AddPAT(p PAT) error {
 	return err
 }
 
-// ShowablePAT reads the oldest token in use that can be shown again, fault.NotFound
-// when all of them have been revoked.
+// ShowablePAT reads the token that was made with the store, or what it was replaced with.
 func (tx *Tx) ShowablePAT() (PAT, error) {
 	var p PAT
 	err := tx.QueryRow(`SELECT id, account_id, name, hash, obfuscated, sealed, created_at FROM pat
@@ -86,9 +91,10 @@ func (tx *Tx) ShowablePAT() (PAT, error) {
 	return p, err
 }
 
-// RevokePAT ends a token for good.
-func (tx *Tx) RevokePAT(id string, now time.Time) error {
-	_, err := tx.Exec(`UPDATE pat SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL`, now.UnixMicro(), id)
+// RevokePAT lets a token work until the given instant only.
+func (tx *Tx) RevokePAT(id string, at time.Time) error {
+	_, err := tx.Exec(`UPDATE pat SET revoked_at = $1 WHERE id = $2`, at.UnixMicro(), id)
+	tx.Hint(HintTenant, "")
 	return err
 }
 
@@ -117,5 +123,6 @@ func (tx *Tx) UserBySession(hash string, now time.Time) (u tenant.User, err erro
 // DeleteSession ends a session.
 func (tx *Tx) DeleteSession(hash string) error {
 	_, err := tx.Exec(`DELETE FROM session WHERE hash = $1`, hash)
+	tx.Hint(HintTenant, "")
 	return err
 }

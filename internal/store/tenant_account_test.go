@@ -65,13 +65,16 @@ func TestPATs(t *testing.T) {
 				t.Errorf("ShowablePAT: %v\n%s", err, diff)
 			}
 			for _, p := range []store.PAT{hidden, shown} {
-				if got, err := tx.UserByPAT(p.Hash); err != nil || got != u {
-					t.Errorf("UserByPAT: %v, %v", got, err)
+				if got, id, err := tx.UserByPAT(p.Hash, now); err != nil || got != u || id != p.ID {
+					t.Errorf("UserByPAT: %v, %v, %v", got, id, err)
 				}
 				if err := tx.RevokePAT(p.ID, now); err != nil {
 					return err
 				}
-				if _, err := tx.UserByPAT(p.Hash); !fault.Is(err, fault.NotFound) {
+				if got, _, err := tx.UserByPAT(p.Hash, now.Add(-1)); err != nil || got != u {
+					t.Errorf("UserByPAT before the end: %v, %v", got, err)
+				}
+				if _, _, err := tx.UserByPAT(p.Hash, now); !fault.Is(err, fault.NotFound) {
 					t.Errorf("UserByPAT of a revoked token: %v", err)
 				}
 			}
