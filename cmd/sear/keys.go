@@ -7,19 +7,24 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
 
 	"sear/internal/server"
 	"sear/internal/tenant"
 )
 
+// keyCommands are the words that may follow `sear keys`.
+var keyCommands = map[string]func(ctx context.Context, p program, args []string) error{
+	"rotate": rotateKey, "list": listCredentials, "revoke": revokeCredential, "replace": replaceCredential,
+}
+
 func keys(ctx context.Context, p program, args []string) error {
-	if len(args) > 0 && args[0] == "rotate" {
-		return rotateKey(ctx, p, args[1:])
+	if len(args) > 0 && keyCommands[args[0]] != nil {
+		return keyCommands[args[0]](ctx, p, args[1:])
 	}
 	var cfg server.Config
 	f := newFlags(p, "keys", "", "Prints what clients and workers need to reach the server, which may be running or not.\n"+
-		"These are secrets. `sear keys rotate -h` explains how to replace a secret key.")
+		"These are secrets. `sear keys rotate ENV` replaces a secret key, `sear keys list` shows every credential,\n"+
+		"`sear keys revoke ID` ends one, and `sear keys replace ID` makes another in its place; see their -h.")
 	registerStore(f, &cfg)
 	asJSON := f.Bool("json", false, "print JSON")
 	if _, err := f.parse(args); err != nil {
@@ -102,10 +107,6 @@ func rotateKey(ctx context.Context, p program, args []string) error {
 	if *asJSON {
 		return json.NewEncoder(p.stdout).Encode(made)
 	}
-	until := "no longer works"
-	if what.Grace > 0 {
-		until = "works until " + made.Expires.Format(time.RFC3339)
-	}
-	_, err = fmt.Fprintf(p.stdout, "TRIGGER_SECRET_KEY    %s\nThe old key %s.\n", made.APIKey, until)
+	_, err = fmt.Fprintf(p.stdout, "TRIGGER_SECRET_KEY    %s\nThe old key %s.\n", made.APIKey, worksUntil(what.Grace, made.Expires))
 	return err
 }

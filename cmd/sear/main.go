@@ -38,7 +38,8 @@ type command struct {
 
 var commands = []command{
 	{"serve", "run the server", serve},
-	{"keys", "print what clients need to reach it", keys},
+	{"keys", "print what clients need to reach it; list, end and replace credentials", keys},
+	{"admin", "give the administrator a new password", admin},
 	{"dev", "run a project's tasks, and the server where there is none", dev},
 	{"doctor", "look for what is wrong, and say what to do", doctor},
 	{"backup", "write all that a server knows to a file, or check one", writeBackup},

@@ -116,8 +116,12 @@ func (s *site) things() func(path string) string {
 	first := func(path string) string {
 		return servertest.Get[struct{ Data []struct{ ID string } }](s.t, s.Client, path).Data[0].ID
 	}
+	if _, err := s.auth.AddKey(s.t.Context(), s.env, "things", nil, time.Time{}); err != nil {
+		s.t.Fatal(err)
+	}
+	key := find(s.t, s.with(s.keys.PersonalAccessToken), func(c api.Credential) bool { return c.Name == "things" })
 	values := map[string]string{
-		"{queue}": first("/api/v1/queues"), "{error}": first("/api/v1/errors"), "{deployment}": made(deployments, captured),
+		"{credential}": key.ID, "{queue}": first("/api/v1/queues"), "{error}": first("/api/v1/errors"), "{deployment}": made(deployments, captured),
 		"{schedule}": made("/api/v1/schedules", `{"task":"clock","cron":"0 0 1 1 *","deduplicationKey":"k"}`),
 		"{bulk}":     made("/api/v1/bulk-actions", `{"action":"cancel","filter":{"tag":"none"}}`), "{name}": "UNKNOWN", "{span}": "unknown", "{tag}": "current",
 		"{run}": friendly, "{batch}": s.newBatch(1), "{waitpoint}": token.ID, "{ref}": s.keys.ProjectRef, "{env}": "dev",

@@ -45,6 +45,8 @@ const (
 	schedulePath  = schedulesPath + "/{schedule}"
 	zonesPath     = "/timezones" // what upstream's refusal of a time zone names
 
+	credentialsPath = "/api/v1/credentials"
+
 	deploymentsPath = "/api/v1/deployments"
 	deploymentPath  = deploymentsPath + "/{deployment}"
 )
@@ -184,6 +186,12 @@ func (a *API) accessRoutes() []route {
 		{post, "/api/v1/profile/complete", personal, false, a.completeProfile},
 		{post, "/api/v1/authorization-code", anybody, false, a.createAuthCode},
 		{post, "/api/v1/token", anybody, false, a.exchangeToken},
+
+		{get, credentialsPath, personal, false, a.listCredentials},
+		{post, credentialsPath + "/{credential}/replace", personal, false, a.replaceCredential},
+		{del, credentialsPath + "/{credential}", personal, false, a.endCredential},
+		{post, "/api/v1/account/password/reset", personal, false, a.resetPassword},
+		{del, credentialsPath, personal, false, a.endAllCredentials},
 	}
 }
 

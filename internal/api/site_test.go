@@ -42,6 +42,7 @@ type site struct {
 	store             *store.Store
 	engine            *engine.Engine
 	auth              *auth.Auth
+	sealer            *auth.Sealer
 	env               *tenant.Environment
 	prod              *tenant.Environment
 	keys              auth.Keys
@@ -89,7 +90,7 @@ func newSiteWith(t testing.TB, database string, limits api.Limits, blobs *blob.S
 	if _, err := auth.Bootstrap(t.Context(), st, sealer); err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, store: st, engine: engine.New(st, engine.Options{Log: log}), auth: auth.New(st, sealer, log)}
+	s := &site{t: t, store: st, engine: engine.New(st, engine.Options{Log: log}), auth: auth.New(st, sealer, log), sealer: sealer}
 	if s.keys, err = auth.ReadKeys(t.Context(), st, sealer); err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ type Auth struct {
 	keys    *cache[presented, grant]
 	signers *cache[string, *signer]
 	hashing chan struct{} // taken while a password is compared
+	uses    uses
 }
 
 // maxHashing is how many passwords are compared at once: each keeps a core busy, and
@@ -37,6 +38,7 @@ func New(st *store.Store, sealer *Sealer, log *slog.Logger) *Auth {
 		keys:    newCache[presented, grant](st.Watch(store.HintTenant, "")),
 		signers: newCache[string, *signer](st.Watch(store.HintTenant, "")),
 		hashing: make(chan struct{}, maxHashing),
+		uses:    uses{m: map[used]time.Time{}},
 	}
 }
 
@@ -74,6 +76,7 @@ type presented struct {
 // grant is what a key gives, and until when.
 type grant struct {
 	principal tenant.Principal
+	keyID     string
 	expires   time.Time
 }
 
@@ -93,6 +96,7 @@ func (a *Auth) key(ctx context.Context, bearer, branch string) (tenant.Principal
 	if !g.expires.IsZero() && !time.Now().Before(g.expires) {
 		return tenant.Principal{}, errKey
 	}
+	a.uses.note(store.CredentialKey, g.keyID, time.Now())
 	return g.principal, nil
 }
 
@@ -112,7 +116,7 @@ func lookUp(tx *store.Tx, hash, branch string, now time.Time) (grant, error) {
 	if !k.Root() {
 		p.Kind, p.Scopes = tenant.KindScopedKey, k.Scopes
 	}
-	return grant{p, k.ExpiresAt}, nil
+	return grant{p, k.ID, k.ExpiresAt}, nil
 }
 
 // branchOf is the environment that a key of root and a branch header mean together.
@@ -138,9 +142,11 @@ func (a *Auth) PAT(ctx context.Context, bearer string) (tenant.Principal, error)
 	if !strings.HasPrefix(bearer, tenant.PATPrefix) {
 		return tenant.Principal{}, errPAT
 	}
+	now := time.Now()
 	var u tenant.User
+	var tokenID string
 	err := a.store.View(ctx, func(tx *store.Tx) (err error) {
-		u, err = tx.UserByPAT(digest(bearer))
+		u, tokenID, err = tx.UserByPAT(digest(bearer), now)
 		return err
 	})
 	if fault.Is(err, fault.NotFound) {
@@ -149,6 +155,7 @@ func (a *Auth) PAT(ctx context.Context, bearer string) (tenant.Principal, error)
 	if err != nil {
 		return tenant.Principal{}, fmt.Errorf("look up access token: %w", err)
 	}
+	a.uses.note(store.CredentialToken, tokenID, now)
 	return tenant.Principal{Kind: tenant.KindPAT, UserID: u.ID}, nil
 }
 

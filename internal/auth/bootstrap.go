@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/crypto/bcrypt"
-
 	"sear/internal/fault"
 	"sear/internal/id"
 	"sear/internal/store"
@@ -98,9 +96,8 @@ func newSetup(sealer *Sealer, now time.Time) (*setup, error) {
 		s.keys = append(s.keys, sealer.rootKey(env.ID, newSecretKey(t), now))
 	}
 	s.user = tenant.User{ID: id.New(now), Email: AdminEmail, CreatedAt: now}
-	s.password = id.Random(id.Readable, 20)
-	hash, err := bcrypt.GenerateFromPassword([]byte(s.password), bcrypt.DefaultCost)
-	s.hash = string(hash)
+	var err error
+	s.password, s.hash, err = newPassword()
 	s.pat = sealer.patRow(s.user.ID, "Created with the server", newPAT(), true, now)
 	return s, err
 }

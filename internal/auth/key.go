@@ -43,6 +43,14 @@ func (s *Sealer) rootKey(envID, key string, now time.Time) store.APIKey {
 	return row
 }
 
+// scopedKey is the row of a new additional key.
+func scopedKey(envID, name, key string, scopes []string, now, expires time.Time) store.APIKey {
+	return store.APIKey{
+		ID: id.New(now), EnvID: envID, Hash: digest(key), Scopes: scopes, Name: name,
+		LastFour: key[len(key)-4:], CreatedAt: now, ExpiresAt: expires,
+	}
+}
+
 func (s *Sealer) openKey(k store.APIKey) (string, error) {
 	plain, err := s.Open(k.Sealed, keyTable, k.ID)
 	return string(plain), err
@@ -117,11 +125,7 @@ func (a *Auth) AddKey(ctx context.Context, env *tenant.Environment, name string,
 	if env.ParentID != "" {
 		return "", fault.New(fault.Invalid, "A branch has no keys of its own")
 	}
-	now := time.Now()
 	key := newScopedKey(env.Type)
-	row := store.APIKey{
-		ID: id.New(now), EnvID: env.ID, Hash: digest(key), Scopes: scopes, Name: name,
-		LastFour: key[len(key)-4:], CreatedAt: now, ExpiresAt: expires,
-	}
+	row := scopedKey(env.ID, name, key, scopes, time.Now(), expires)
 	return key, a.store.Update(ctx, func(tx *store.Tx) error { return tx.AddAPIKey(row) })
 }

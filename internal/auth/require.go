@@ -28,6 +28,9 @@ const (
 	PAT Class = "personal access token"
 )
 
+// Classes are all of them but None. A test demands of each that it can be listed, ended and replaced.
+var Classes = []Class{SecretKey, ScopedKey, PublicJWT, PAT}
+
 // BranchHeader selects a branch of the environment whose key a request carries.
 const BranchHeader = "X-Trigger-Branch"
 

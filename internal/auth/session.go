@@ -85,11 +85,15 @@ func (a *Auth) passwordMatches(ctx context.Context, hash, password string) bool 
 // SessionUser is who a session belongs to: fault.Unauthorized when there is no such
 // session or it has expired.
 func (a *Auth) SessionUser(ctx context.Context, session string) (u tenant.User, err error) {
+	now, hash := time.Now(), digest(session)
 	err = a.store.View(ctx, func(tx *store.Tx) (err error) {
-		u, err = tx.UserBySession(digest(session), time.Now())
+		u, err = tx.UserBySession(hash, now)
 		return err
 	})
-	if fault.Is(err, fault.NotFound) {
+	switch {
+	case err == nil:
+		a.uses.note(store.CredentialSession, hash, now)
+	case fault.Is(err, fault.NotFound):
 		err = fault.Wrap(fault.Unauthorized, err, "Sign in first")
 	}
 	return u, err

@@ -43,6 +43,7 @@ type handler struct {
 	http.Handler
 	store   *store.Store
 	engine  *engine.Engine
+	auth    *auth.Auth
 	workers *workerapi.API
 	sockets *sockio.Server
 	log     *slog.Logger
@@ -68,6 +69,7 @@ func newHandler(p parts) (*handler, error) {
 	h := &handler{
 		store:   p.store,
 		engine:  p.engine,
+		auth:    p.auth,
 		workers: workerapi.New(p.store, p.engine, p.auth, p.blobs, origin, log),
 		sockets: sockio.New(sockio.Options{Log: log}),
 		log:     log,

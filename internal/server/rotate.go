@@ -87,9 +87,12 @@ const callTime = 30 * time.Second
 func (k KeySet) call(ctx context.Context, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	body, err := json.Marshal(in)
-	if err != nil {
-		return err
+	var body []byte // none for nothing
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return err
+		}
 	}
 	req, err := http.NewRequestWithContext(ctx, method, k.APIURL+path, bytes.NewReader(body))
 	if err != nil {

@@ -111,6 +111,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	g, work := errgroup.WithContext(work)
 	g.Go(func() error { return e.Run(work) })
 	g.Go(func() error { return st.Run(work) })
+	g.Go(func() error { return h.auth.Run(work) })
 	if cfg.DatabaseURL != "" {
 		g.Go(func() error { noteServing(work, st, log); return nil })
 	}

@@ -27,9 +27,9 @@ type Credential struct {
 	EnvID      string // of a key
 	Project    string // reference of a key's project
 	Env        tenant.EnvType
-	Scopes     []string  // of an additional key
-	Root       bool      // a key that may do everything in its environment
-	BuiltIn    bool      // the token that was made with the store
+	Scopes     []string // of an additional key
+	Root       bool     // a key that may do everything in its environment
+	BuiltIn    bool     // the token that was made with the store
 	CreatedAt  time.Time
 	LastUsedAt time.Time // to the minute; zero for never
 	ExpiresAt  time.Time // zero for never
