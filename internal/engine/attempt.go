@@ -93,18 +93,22 @@ func (e *Engine) CompleteAttempt(ctx context.Context, env *tenant.Environment, r
 			return err
 		})
 	}
+	excess, refused := done.Metadata.Check(), error(nil)
 	err = e.update(ctx, func(w *work) (err error) { // documents are written as they are edited
+		refused = excess
 		var fresh bool
-		if r, fresh, err = w.complete(env, runID, c, done); err != nil || !fresh {
+		if r, fresh, err = w.complete(env, runID, c, done); err != nil || !fresh || refused != nil {
 			return err
 		}
 		_, err = w.editMetadata(env, r, done.Metadata)
-		if refusal(err) { // a result must not be lost over it
-			e.log.Warn("metadata of a completed attempt refused", "run", runID, "error", err)
-			return nil
+		if refusal(err) {
+			refused, err = err, nil
 		}
 		return err
 	})
+	if err == nil && refused != nil { // a result must not be lost over it
+		e.log.Warn("metadata of a completed attempt refused", "run", runID, "error", refused)
+	}
 	return r, err
 }
 

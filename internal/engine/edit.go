@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -74,8 +76,12 @@ func newTags(have, more []string) []string {
 const metadataGrace = time.Hour
 
 // EditMetadata applies an edit to a run and its family in one commit, and returns
-// the run's document.
+// the run's document. One that is too large or too much work changes nothing: a
+// fault.TooLarge or a fault.Malformed.
 func (e *Engine) EditMetadata(ctx context.Context, env *tenant.Environment, runID string, m run.MetadataEdit) (doc run.Packet, err error) {
+	if err := m.Check(); err != nil {
+		return doc, err
+	}
 	err = e.update(ctx, func(w *work) error {
 		r, err := w.run(env, runID)
 		if err != nil {
@@ -90,50 +96,62 @@ func (e *Engine) EditMetadata(ctx context.Context, env *tenant.Environment, runI
 	return doc, err
 }
 
-// editMetadata locks the family from the root down, which is the order of their
-// ids, and writes each document that changes.
-func (w *work) editMetadata(env *tenant.Environment, r run.Run, m run.MetadataEdit) (run.Packet, error) {
-	edits := map[string]*run.MetadataEdit{r.ID: {Replace: m.Replace, Own: slices.Clone(m.Own)}}
-	for _, relative := range []struct {
-		id  string
-		ops []run.Operation
-	}{{r.ParentID, m.Parent}, {r.RootID, m.Root}} {
-		if len(relative.ops) == 0 {
-			continue
-		}
-		id := relative.id
-		if id == "" {
-			id = r.ID
-		}
-		if edits[id] == nil {
-			edits[id] = &run.MetadataEdit{}
-		}
-		edits[id].Own = append(edits[id].Own, relative.ops...)
-	}
-	var doc run.Packet
-	for _, id := range slices.Sorted(maps.Keys(edits)) {
-		changed, err := w.editDocument(env, id, *edits[id])
+// editMetadata locks the family from the root down, which is the order of their ids,
+// and writes the documents once it is clear that none is refused.
+func (w *work) editMetadata(env *tenant.Environment, r run.Run, m run.MetadataEdit) (doc run.Packet, err error) {
+	parts := metadataParts(r, m)
+	edited := map[string]run.Packet{}
+	var editor run.Editor
+	for _, id := range slices.Sorted(maps.Keys(parts)) {
+		doc, err := w.tx.LockMetadata(env.ID, id)
 		if err != nil {
 			return doc, err
 		}
-		if id == r.ID {
-			doc = changed
+		for _, p := range parts[id] {
+			text, err := editor.Apply(doc.Data, p.replace, p.field, p.ops)
+			if err != nil {
+				return doc, err
+			}
+			doc = run.Packet{Data: text, Type: run.TypeJSON}
+		}
+		edited[id] = doc
+	}
+	for _, id := range slices.Sorted(maps.Keys(edited)) {
+		if len(parts[id]) > 0 {
+			if err := w.tx.SetMetadata(id, edited[id], w.now); err != nil {
+				return doc, err
+			}
 		}
 	}
-	return doc, nil
+	return edited[r.ID], nil
 }
 
-func (w *work) editDocument(env *tenant.Environment, runID string, edit run.MetadataEdit) (run.Packet, error) {
-	doc, err := w.tx.LockMetadata(env.ID, runID)
-	if err != nil || edit.Empty() {
-		return doc, err
+// metadataPart is what an edit says of one document, and how its caller calls that.
+type metadataPart struct {
+	field   string
+	replace json.RawMessage
+	ops     []run.Operation
+}
+
+// metadataParts are the parts of an edit by the run whose document they change. The run's
+// own is among them even if nothing does.
+func metadataParts(r run.Run, m run.MetadataEdit) map[string][]metadataPart {
+	parts := map[string][]metadataPart{r.ID: nil}
+	for _, p := range []struct {
+		id string
+		metadataPart
+	}{
+		{r.ID, metadataPart{"operations", m.Replace, m.Own}},
+		{r.ParentID, metadataPart{"parentOperations", nil, m.Parent}},
+		{r.RootID, metadataPart{"rootOperations", nil, m.Root}},
+	} {
+		if p.replace == nil && len(p.ops) == 0 {
+			continue
+		}
+		id := cmp.Or(p.id, r.ID)
+		parts[id] = append(parts[id], p.metadataPart)
 	}
-	text, err := run.ApplyMetadata(doc.Data, edit.Replace, edit.Own)
-	if err != nil {
-		return doc, err
-	}
-	doc = run.Packet{Data: text, Type: run.TypeJSON}
-	return doc, w.tx.SetMetadata(runID, doc, w.now)
+	return parts
 }
 
 // Replay triggers the task of a run again with its payload, tags and settings;

@@ -2,6 +2,7 @@ package run
 
 import (
 	"encoding/json"
+	"iter"
 	"regexp"
 	"slices"
 	"strconv"
@@ -10,7 +11,7 @@ import (
 
 // place is where a value of a document is or may be.
 type place interface {
-	get() any // nil when there is none
+	get(*Editor) any // nil when there is none
 	set(v any)
 }
 
@@ -20,10 +21,10 @@ type member struct {
 	key string
 }
 
-func (m member) get() any {
-	v := open(m.o.values[m.key])
+func (m member) get(e *Editor) any {
+	v := e.open(m.o.get(m.key))
 	if v != nil {
-		m.o.values[m.key] = v
+		m.o.set(m.key, v)
 	}
 	return v
 }
@@ -36,20 +37,20 @@ type element struct {
 	i int
 }
 
-func (e element) get() any {
-	if e.i == len(e.a.items) {
+func (l element) get(e *Editor) any {
+	if l.i == len(l.a.items) {
 		return nil
 	}
-	e.a.items[e.i] = open(e.a.items[e.i])
-	return e.a.items[e.i]
+	l.a.items[l.i] = e.open(l.a.items[l.i])
+	return l.a.items[l.i]
 }
 
-func (e element) set(v any) {
-	if e.i == len(e.a.items) {
-		e.a.items = append(e.a.items, v)
+func (l element) set(v any) {
+	if l.i == len(l.a.items) {
+		l.a.items = append(l.a.items, v)
 		return
 	}
-	e.a.items[e.i] = v
+	l.a.items[l.i] = v
 }
 
 // path is a JSON path such as $.users.0.name, in the dialect of the library that the
@@ -58,66 +59,92 @@ func (e element) set(v any) {
 // empty, but nothing is made on the way to it, and a null is not replaced.
 type path []string
 
-// steps are separated by dots without a backslash before them; empty ones do not count.
-var steps = regexp.MustCompile(`(?:[^.\\]|\\.)+`)
+// steps splits a path at its dots, but not at those after a backslash. Empty steps do not
+// count.
+func steps(key string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		begin := 0
+		for i := 0; i <= len(key); i++ {
+			switch {
+			case i == len(key) || key[i] == '.':
+			case key[i] != '\\':
+				continue
+			case i+1 < len(key) && key[i+1] != '\n':
+				i++ // what it escapes
+				continue
+			}
+			if i > begin && !yield(key[begin:i]) {
+				return
+			}
+			begin = i + 1
+		}
+	}
+}
 
 var unescape = strings.NewReplacer(`\.`, `.`, `\\`, `\`)
 
 // parsePath reads a path, which begins with "$.".
 func parsePath(key string) path {
-	return steps.FindAllString(key, -1)[1:]
+	return slices.AppendSeq(make(path, 0, strings.Count(key, ".")+1), steps(key))[1:]
 }
 
 // places are those that the path leads to.
-func (p path) places(root *object) []place {
+func (p path) places(e *Editor, root *object) []place {
 	containers := []any{root}
 	for i, step := range p {
 		var found []place
 		for _, c := range containers {
-			found = append(found, placesIn(c, step)...)
+			found = append(found, placesIn(e, c, step)...)
 		}
+		e.spend(1 + len(containers) + len(found))
 		if i == len(p)-1 {
 			return found
 		}
 		containers = containers[:0:0]
 		for _, f := range found {
-			containers = append(containers, f.get())
+			containers = append(containers, f.get(e))
+		}
+		if len(containers) == 0 || e.exhausted() {
+			break
 		}
 	}
 	return nil
 }
 
 // placesIn are the places of a container that one step leads to.
-func placesIn(container any, step string) []place {
+func placesIn(e *Editor, container any, step string) []place {
 	switch c := container.(type) {
 	case *object:
-		return membersOf(c, step)
+		return membersOf(e, c, step)
 	case *array:
-		return elementsOf(c, step)
+		return elementsOf(e, c, step)
 	}
 	return nil
 }
 
-func membersOf(o *object, step string) []place {
+func membersOf(e *Editor, o *object, step string) []place {
 	if step == "*" {
 		var out []place
-		for _, key := range o.keys {
-			out = append(out, member{o, key})
+		for _, m := range o.members {
+			if m.value != nil {
+				out = append(out, member{o, m.key})
+			}
 		}
+		e.spend(len(o.members))
 		return out
 	}
 	m := member{o, unescape.Replace(step)}
-	if isNull(m.get()) {
+	if isNull(m.get(e)) {
 		return nil
 	}
 	return []place{m}
 }
 
-func elementsOf(a *array, step string) []place {
+func elementsOf(e *Editor, a *array, step string) []place {
 	from, to := 0, len(a.items)
 	if step != "*" {
 		if i, err := strconv.Atoi(step); err == nil && strconv.Itoa(i) == step {
-			return elementAt(a, i)
+			return elementAt(e, a, i)
 		}
 		var ok bool
 		if from, to, ok = parseSlice(step, len(a.items)); !ok {
@@ -131,15 +158,15 @@ func elementsOf(a *array, step string) []place {
 	return out
 }
 
-func elementAt(a *array, i int) []place {
+func elementAt(e *Editor, a *array, i int) []place {
 	if i < 0 || i > len(a.items) { // an array has no holes
 		return nil
 	}
-	e := element{a, i}
-	if isNull(e.get()) {
+	l := element{a, i}
+	if isNull(l.get(e)) {
 		return nil
 	}
-	return []place{e}
+	return []place{l}
 }
 
 var sliceStep = regexp.MustCompile(`^\[([0-9]{0,9}):(-?[0-9]{1,9})?\]$`)
@@ -176,9 +203,19 @@ func safeKey(key string) bool {
 	if !strings.HasPrefix(key, "$.") {
 		return key != unsafeKeys[0]
 	}
-	if len(steps.FindAllString(key, 2)) < 2 {
+	n := 0
+	for range steps(key) {
+		if n++; n == 2 {
+			break
+		}
+	}
+	if n < 2 {
 		return false
 	}
-	segments := strings.FieldsFunc(key, func(r rune) bool { return strings.ContainsRune(`.[]'"\`, r) })
-	return !slices.ContainsFunc(segments, func(s string) bool { return slices.Contains(unsafeKeys, s) })
+	for s := range strings.FieldsFuncSeq(key, func(r rune) bool { return strings.ContainsRune(`.[]'"\`, r) }) {
+		if slices.Contains(unsafeKeys, s) {
+			return false
+		}
+	}
+	return true
 }
