@@ -191,6 +191,9 @@ func (a *API) registerDeploymentWorker(w http.ResponseWriter, r *http.Request) e
 	if wrong == nil {
 		wrong = store.CheckSchedules(m)
 	}
+	if wrong == nil {
+		wrong = m.Pack()
+	}
 	if wrong != nil {
 		failed := deploy.Fail{Error: deploy.Error{Name: "ManifestError", Message: wrong.Error()}}
 		if err := a.engine.ChangeDeployment(r.Context(), env, deploymentID, failed); err != nil {

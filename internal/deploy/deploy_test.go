@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -110,5 +111,69 @@ func TestManifestProblems(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "tasks[6]") {
 		t.Errorf("the longest id is refused: %s", err)
+	}
+}
+
+// TestManifestAmounts: lists that are too long are refused by name, and so is a manifest that
+// is too large without its source files.
+func TestManifestAmounts(t *testing.T) {
+	t.Parallel()
+	tasks := func(n int, scheduled bool) (list []deploy.Task) {
+		for i := range n {
+			task := deploy.Task{ID: fmt.Sprint("t", i), FilePath: "t.ts"}
+			if scheduled {
+				task.Schedule = &deploy.Schedule{Cron: "* * * * *"}
+			}
+			list = append(list, task)
+		}
+		return list
+	}
+	queues := make([]deploy.Queue, deploy.MaxQueues+1)
+	for name, tt := range map[string]struct {
+		fits deploy.Manifest
+		more func(m *deploy.Manifest)
+	}{
+		"tasks":     {deploy.Manifest{Tasks: tasks(deploy.MaxTasks, false)}, func(m *deploy.Manifest) { m.Tasks = tasks(deploy.MaxTasks+1, false) }},
+		"queues":    {deploy.Manifest{Queues: queues[1:]}, func(m *deploy.Manifest) { m.Queues = queues }},
+		"schedules": {deploy.Manifest{Tasks: tasks(deploy.MaxSchedules, true)}, func(m *deploy.Manifest) { m.Tasks = tasks(deploy.MaxSchedules+1, true) }},
+	} {
+		tt.fits.ContentHash = "h"
+		if err := tt.fits.Validate(); err != nil {
+			t.Errorf("as many %s as there may be: %v", name, err)
+		}
+		tt.more(&tt.fits)
+		if err := tt.fits.Validate(); !fault.Is(err, fault.Malformed) || !strings.HasPrefix(err.Error(), name) {
+			t.Errorf("one too many of %s: %v", name, err)
+		}
+	}
+	m := deploy.Manifest{SourceFiles: []deploy.SourceFile{{Contents: strings.Repeat("x", deploy.MaxManifest)}}, Tasks: tasks(1, false)}
+	if err := m.Pack(); err != nil || len(m.Packed()) > 200 || m.Task("t0") == nil || !m.HasQueue("task/t0") {
+		t.Errorf("source files count: %d bytes, %v", len(m.Packed()), err)
+	}
+	m = deploy.Manifest{Tasks: tasks(1, false)}
+	m.Tasks[0].Description = strings.Repeat("x", deploy.MaxManifest)
+	if err := m.Pack(); !fault.Is(err, fault.TooLarge) || !strings.HasPrefix(err.Error(), "tasks and queues") {
+		t.Errorf("a large manifest: %v", err)
+	}
+}
+
+// TestManifestNames: asked often or once, a manifest has the same.
+func TestManifestNames(t *testing.T) {
+	t.Parallel()
+	m := deploy.Manifest{ContentHash: "h", Queues: []deploy.Queue{{Name: "a b"}, {Name: "ab"}, {Name: "!"}}, Tasks: []deploy.Task{
+		{ID: "t", FilePath: "1.ts"}, {ID: "t", FilePath: "2.ts"}, {ID: "u", Queue: &deploy.Queue{Name: "ab", Limit: new(int)}},
+	}}
+	indexed := m
+	indexed.Index()
+	if d := cmp.Diff(m.AllQueues(), indexed.AllQueues()); d != "" || len(m.AllQueues()) != 2 {
+		t.Errorf("%v: %s", m.AllQueues(), d)
+	}
+	for _, name := range []string{"ab", "a b", "task/t", "task/u", "t", "u", "v", ""} {
+		if once, often := m.Task(name), indexed.Task(name); once != often {
+			t.Errorf("task %q: %v and %v", name, once, often)
+		}
+		if once, often := m.HasQueue(name), indexed.HasQueue(name); once != often || once != (name == "ab" || name == "task/t") {
+			t.Errorf("queue %q: %v and %v", name, once, often)
+		}
 	}
 }

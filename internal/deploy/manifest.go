@@ -22,7 +22,24 @@ type Manifest struct {
 	SourceFiles    []SourceFile `json:"sourceFiles,omitempty"`
 	Runtime        string       `json:"runtime,omitempty"`
 	RuntimeVersion string       `json:"runtimeVersion,omitempty"`
+
+	text  string // as it is stored, once it is packed
+	index names  // once it is made
 }
+
+// Limits of a manifest. Storing one and declaring what is in it is one transaction, so each
+// is refused before that.
+const (
+	// MaxTasks is how many tasks a manifest may have: fault.Malformed.
+	MaxTasks = 3000
+	// MaxQueues is how many queues a manifest may declare beside its tasks': fault.Malformed.
+	MaxQueues = 3000
+	// MaxSchedules is how many tasks of a manifest may declare a schedule: fault.Malformed.
+	MaxSchedules = 1000
+	// MaxManifest is how many bytes a manifest may have without its source files, which
+	// nothing needs: fault.TooLarge.
+	MaxManifest = 4 << 20
+)
 
 // Task is one task of a worker.
 type Task struct {
@@ -71,8 +88,53 @@ type SourceFile struct {
 // maxQueueLimit is the largest concurrency limit a queue may declare.
 const maxQueueLimit = 100_000
 
-// Validate says what is wrong with a manifest, naming every problem.
+// checkAmounts refuses lists that are too long.
+func (m *Manifest) checkAmounts() error {
+	schedules := 0
+	for i := range m.Tasks {
+		if m.Tasks[i].Schedule != nil {
+			schedules++
+		}
+	}
+	for _, list := range []struct {
+		name    string
+		n, most int
+	}{{"tasks", len(m.Tasks), MaxTasks}, {"queues", len(m.Queues), MaxQueues}, {"schedules of tasks", schedules, MaxSchedules}} {
+		if list.n > list.most {
+			return fault.Newf(fault.Malformed, "%s: %d are too many, a build can have %d", list.name, list.n, list.most)
+		}
+	}
+	return nil
+}
+
+// Pack lets go of the source files and makes the text that is stored. Nothing may change
+// the manifest afterwards. fault.TooLarge: it has more than MaxManifest bytes.
+func (m *Manifest) Pack() error {
+	if m.text != "" {
+		return nil
+	}
+	m.SourceFiles = nil
+	text, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	if len(text) > MaxManifest {
+		return fault.Newf(fault.TooLarge, "tasks and queues have %d bytes: a build can have %d beside its source files", len(text), MaxManifest)
+	}
+	m.text = string(text)
+	m.Index()
+	return nil
+}
+
+// Packed is the text of a manifest that Pack was called for.
+func (m *Manifest) Packed() string { return m.text }
+
+// Validate says what is wrong with a manifest, naming every problem. Of lists that are too
+// long it names the first.
 func (m *Manifest) Validate() error {
+	if err := m.checkAmounts(); err != nil {
+		return err
+	}
 	var problems []string
 	seen := map[string]bool{}
 	for i, t := range m.Tasks {
@@ -123,8 +185,34 @@ func ReadManifest(text []byte) (m Manifest, err error) {
 	return m, m.Validate()
 }
 
+// names find what a manifest has by its name.
+type names struct {
+	tasks  map[string]int
+	queues map[string]int
+	all    []Queue
+}
+
+// Index prepares a manifest for being asked often. Nothing may change it afterwards.
+func (m *Manifest) Index() {
+	n := names{tasks: make(map[string]int, len(m.Tasks))}
+	for i := range m.Tasks {
+		if _, twice := n.tasks[m.Tasks[i].ID]; !twice {
+			n.tasks[m.Tasks[i].ID] = i
+		}
+	}
+	n.all, n.queues = m.allQueues()
+	m.index = n
+}
+
 // Task finds a task by its id; nil when the worker does not have it.
 func (m *Manifest) Task(id string) *Task {
+	if m.index.tasks != nil {
+		i, ok := m.index.tasks[id]
+		if !ok {
+			return nil
+		}
+		return &m.Tasks[i]
+	}
 	i := slices.IndexFunc(m.Tasks, func(t Task) bool { return t.ID == id })
 	if i < 0 {
 		return nil
@@ -153,10 +241,19 @@ func Implicit(queue string) bool { return strings.HasPrefix(queue, implicitQueue
 
 // AllQueues is every queue the worker knows: the declared ones and one per task, each once.
 func (m *Manifest) AllQueues() []Queue {
-	var out []Queue
+	if m.index.queues != nil {
+		return m.index.all
+	}
+	all, _ := m.allQueues()
+	return all
+}
+
+// allQueues is AllQueues, and the place of each in it.
+func (m *Manifest) allQueues() (out []Queue, at map[string]int) {
+	at = make(map[string]int, len(m.Queues)+len(m.Tasks))
 	add := func(name string, limit *int) {
-		i := slices.IndexFunc(out, func(q Queue) bool { return q.Name == name })
-		if i < 0 {
+		if i, ok := at[name]; !ok {
+			at[name] = len(out)
 			out = append(out, Queue{Name: name, Limit: limit})
 		} else if out[i].Limit == nil {
 			out[i].Limit = limit
@@ -174,22 +271,17 @@ func (m *Manifest) AllQueues() []Queue {
 		}
 		add(t.QueueName(), limit)
 	}
-	return out
+	return out, at
 }
 
 // HasQueue reports whether a queue is one of AllQueues.
 func (m *Manifest) HasQueue(name string) bool {
-	for i := range m.Queues {
-		if CleanQueueName(m.Queues[i].Name) == name {
-			return true
-		}
+	at := m.index.queues
+	if at == nil {
+		_, at = m.allQueues()
 	}
-	for i := range m.Tasks {
-		if m.Tasks[i].QueueName() == name {
-			return true
-		}
-	}
-	return false
+	_, ok := at[name]
+	return ok
 }
 
 // maxQueueName is the length a queue name is cut to.

@@ -34,7 +34,7 @@ func (e *Engine) StartAttempt(ctx context.Context, env *tenant.Environment, runI
 		}
 		a.Run = r
 		w.define = append(w.define, &a.Detail)
-		if a.Worker, err = e.worker(w.tx, env.ID, r.WorkerID); err != nil {
+		if a.Worker, err = w.worker(env.ID, r.WorkerID); err != nil {
 			return err
 		}
 		a.QueueID, err = e.queueID(w.tx, env.ID, r.Lane.Queue)
@@ -122,7 +122,7 @@ func (w *work) complete(env *tenant.Environment, runID string, c Call, done Comp
 		r, err = w.decide(env, runID, run.Complete{Seq: c.Seq, Request: c.Request, Output: done.Output, Usage: done.Usage})
 		return r, r.Seq != before.Seq, err
 	}
-	policy, err := w.e.policy(w.tx, before)
+	policy, err := w.policy(before)
 	if err != nil {
 		return before, false, err
 	}

@@ -176,10 +176,13 @@ func (e *Engine) ChangeDeployment(ctx context.Context, env *tenant.Environment, 
 // Nothing uses it before the deployment is finalized. The same build registered again
 // is the worker that is there.
 func (e *Engine) RegisterDeploymentWorker(ctx context.Context, env *tenant.Environment, deploymentID string, m deploy.Manifest) (worker *deploy.Worker, err error) {
+	if err := m.Pack(); err != nil {
+		return nil, err
+	}
 	c := deploy.Register{WorkerID: id.New(now()), ContentHash: m.ContentHash, Runtime: m.Runtime, RuntimeVersion: m.RuntimeVersion}
 	_, err = e.changeDeployment(ctx, env, deploymentID, c, func(w *work, was, d deploy.Deployment) (err error) {
 		if was.WorkerID != "" {
-			worker, err = w.tx.Worker(env.ID, was.WorkerID)
+			worker, err = w.worker(env.ID, was.WorkerID)
 			return err
 		}
 		worker, err = w.tx.AddDeploymentWorker(d, m, w.now)
@@ -203,7 +206,11 @@ func (e *Engine) FinalizeDeployment(ctx context.Context, env *tenant.Environment
 		if !skipPromotion && !d.Build.SkipPromotion && deploy.CheckPromotion(current, d, deploy.Forward) == nil {
 			return w.promote(env, d)
 		}
-		return w.arrived(env, d.WorkerID)
+		worker, err := w.worker(env.ID, d.WorkerID)
+		if err != nil {
+			return err
+		}
+		return w.arrived(env, worker)
 	})
 }
 
@@ -212,7 +219,11 @@ func (w *work) promote(env *tenant.Environment, d deploy.Deployment) error {
 	if err := w.tx.Promote(d, w.now); err != nil {
 		return err
 	}
-	return w.arrived(env, d.WorkerID)
+	worker, err := w.worker(env.ID, d.WorkerID)
+	if err != nil {
+		return err
+	}
+	return w.arrived(env, worker)
 }
 
 // Promote makes a deployed version the current one of its environment: runs that are

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -80,13 +81,13 @@ func (e *Engine) AwaitDequeue(ctx context.Context, env *tenant.Environment, work
 	}
 }
 
-func (e *Engine) consumer(tx *store.Tx, env *tenant.Environment, workerID string) (*deploy.Worker, error) {
+func (w *work) consumer(env *tenant.Environment, workerID string) (*deploy.Worker, error) {
 	if workerID != "" && env.Type == tenant.Development {
-		if w, err := e.worker(tx, env.ID, workerID); !isNotFound(err) {
-			return w, err
+		if worker, err := w.worker(env.ID, workerID); !isNotFound(err) {
+			return worker, err
 		}
 	}
-	return e.current(tx, env)
+	return w.current(env)
 }
 
 // resume gives slots back to the runs of an environment that wait for one.
@@ -131,7 +132,7 @@ func (e *Engine) deal(w *work, env *tenant.Environment, workerID string, n int) 
 	if paused || n == 0 {
 		return nil, nil
 	}
-	d.worker, err = e.consumer(w.tx, env, workerID)
+	d.worker, err = w.consumer(env, workerID)
 	if isNotFound(err) {
 		return nil, nil // nobody could run anything
 	}
@@ -151,6 +152,7 @@ type dealer struct {
 	running map[string]int // slots by lane
 	limit   int            // of the environment, which also bounds each lane
 	free    int
+	full    bool // as many versions were read as one transaction may
 	out     []Delivery
 }
 
@@ -179,7 +181,7 @@ func (d *dealer) deal(line store.Line, n int, take func(c store.Claimed) error) 
 			taken += got
 		}
 		n -= taken
-		if n <= 0 || taken == 0 {
+		if n <= 0 || taken == 0 || d.full {
 			return true, nil
 		}
 		round++
@@ -198,7 +200,10 @@ func (d *dealer) grant(line store.Line, g queue.Grant, take func(c store.Claimed
 		if d.w.runs[c.ID].dirty || taken == g.N { // the row is only written at the end of the transaction
 			continue
 		}
-		if err := take(c); err != nil {
+		if err := take(c); errors.Is(err, errLoads) {
+			d.full = true // the next look goes on with the versions that this one has read
+			return taken, nil
+		} else if err != nil {
 			return taken, err
 		}
 		if d.w.runs[c.ID].run.Slot {
@@ -303,7 +308,7 @@ func (d *dealer) handOut(c store.Claimed) error {
 		return err
 	}
 	if cmd.Missing != "" && c.Run.WorkerID == "" {
-		switch current, err := d.e.current(d.w.tx, d.env); {
+		switch current, err := d.w.current(d.env); {
 		case err != nil:
 			return err
 		case current.ID != d.worker.ID:
@@ -322,7 +327,7 @@ func (d *dealer) command(r run.Run) (run.Dequeue, *deploy.Worker, error) {
 	worker := d.worker
 	if r.WorkerID != "" && r.WorkerID != worker.ID {
 		var err error
-		if worker, err = d.e.worker(d.w.tx, d.env.ID, r.WorkerID); err != nil {
+		if worker, err = d.w.worker(d.env.ID, r.WorkerID); err != nil {
 			return run.Dequeue{}, nil, err
 		}
 	}
@@ -334,7 +339,7 @@ func (d *dealer) command(r run.Run) (run.Dequeue, *deploy.Worker, error) {
 	if task.Machine != nil && task.Machine.Preset != "" {
 		cmd.Machine = task.Machine.Preset
 	}
-	policy, err := d.e.policy(d.w.tx, run.Run{EnvID: d.env.ID, WorkerID: worker.ID, Task: r.Task})
+	policy, err := d.w.policy(run.Run{EnvID: d.env.ID, WorkerID: worker.ID, Task: r.Task})
 	if err != nil {
 		return run.Dequeue{}, nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sear/internal/deploy"
+	"sear/internal/fault"
 	"sear/internal/id"
 	"sear/internal/run"
 	"sear/internal/store"
@@ -152,12 +153,19 @@ func (e *Engine) env(tx *store.Tx, envID string) (*tenant.Environment, error) {
 // maxWorkers bounds the manifests kept in memory.
 const maxWorkers = 64
 
-// worker remembers a worker by its id.
-func (e *Engine) worker(tx *store.Tx, envID, workerID string) (*deploy.Worker, error) {
+// known is the worker of an id if it is remembered, or nil.
+func (e *Engine) known(envID, workerID string) *deploy.Worker {
 	e.mu.Lock()
-	w := e.workers[workerID]
-	e.mu.Unlock()
-	if w != nil && w.EnvID == envID {
+	defer e.mu.Unlock()
+	if w := e.workers[workerID]; w != nil && w.EnvID == envID {
+		return w
+	}
+	return nil
+}
+
+// worker remembers a worker by its id. Who writes asks work.worker.
+func (e *Engine) worker(tx *store.Tx, envID, workerID string) (*deploy.Worker, error) {
+	if w := e.known(envID, workerID); w != nil {
 		return w, nil
 	}
 	w, err := tx.Worker(envID, workerID)
@@ -171,6 +179,38 @@ func (e *Engine) worker(tx *store.Tx, envID, workerID string) (*deploy.Worker, e
 	}
 	e.workers[workerID] = w
 	return w, nil
+}
+
+// maxLoads bounds the manifests that one transaction reads which writes: a callers' choice
+// of versions must not keep others from writing. What it has read it finds remembered when it
+// is carried out again, at most maxReloads times.
+const (
+	maxLoads   = 4
+	maxReloads = maxWorkers / maxLoads
+)
+
+// errLoads ends a transaction that would read too many manifests.
+var errLoads = fault.New(fault.Unavailable, "The runs are of too many versions at once: try again")
+
+// worker is Engine.worker for a transaction that writes. errLoads: it has to begin again.
+func (w *work) worker(envID, workerID string) (*deploy.Worker, error) {
+	if known := w.e.known(envID, workerID); known != nil {
+		return known, nil
+	}
+	if w.loads >= maxLoads {
+		return nil, errLoads
+	}
+	w.loads++
+	return w.e.worker(w.tx, envID, workerID)
+}
+
+// current is the worker that runs without a version of their own go to.
+func (w *work) current(env *tenant.Environment) (*deploy.Worker, error) {
+	workerID, err := w.tx.CurrentWorkerID(env)
+	if err != nil {
+		return nil, err
+	}
+	return w.worker(env.ID, workerID)
 }
 
 // maxQueues bounds the queue ids kept in memory.
@@ -198,7 +238,7 @@ func (e *Engine) queueID(tx *store.Tx, envID, name string) (string, error) {
 	return queueID, nil
 }
 
-// current is the worker that runs without a version of their own go to.
+// current is work.current for who only reads.
 func (e *Engine) current(tx *store.Tx, env *tenant.Environment) (*deploy.Worker, error) {
 	workerID, err := tx.CurrentWorkerID(env)
 	if err != nil {

@@ -15,18 +15,22 @@ func (w *work) external(env *tenant.Environment, t *Trigger) (*deploy.Worker, er
 		t.External = ""
 		return nil, nil
 	}
-	worker, err := w.tx.ExternalWorker(env.ID, t.External)
+	workerID, err := w.tx.ExternalWorkerID(env.ID, t.External)
 	if isNotFound(err) {
 		// A deployment that is about to be finalized releases the runs it sees. Once the
 		// environment is locked, it is done with that or will see this one.
 		if err := w.tx.LockEnvironment(env.ID); err != nil {
 			return nil, err
 		}
-		worker, err = w.tx.ExternalWorker(env.ID, t.External)
+		workerID, err = w.tx.ExternalWorkerID(env.ID, t.External)
 	}
 	if isNotFound(err) {
 		return nil, nil
 	}
+	if err != nil {
+		return nil, err
+	}
+	worker, err := w.worker(env.ID, workerID)
 	if err == nil {
 		t.Version = worker.Version
 	}
@@ -40,7 +44,8 @@ func (w *work) lastLook(env *tenant.Environment, r run.Run) (run.Command, error)
 	if err != nil {
 		return nil, err
 	}
-	rel := releaser{e: w.e, env: env, external: map[string]*deploy.Worker{}}
+	load := func(_ *store.Tx, envID, workerID string) (*deploy.Worker, error) { return w.worker(envID, workerID) }
+	rel := releaser{worker: load, env: env, external: map[string]*deploy.Worker{}}
 	commands := map[string]run.Enqueue{}
 	err = rel.sort(w.tx, []store.Parked{{Run: r, External: d.Extra.ExternalDeployment}}, commands)
 	if c, ok := commands[r.ID]; ok {

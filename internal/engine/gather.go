@@ -27,6 +27,15 @@ type op struct {
 // their reads, their writes and their commit. It returns when the command is
 // durable, or was refused and changed nothing.
 func (e *Engine) do(ctx context.Context, runs []string, fn func(w *work) error, keys ...store.DebounceKey) error {
+	var err error = errLoads
+	for tries := 0; errors.Is(err, errLoads) && tries <= maxReloads; tries++ {
+		err = e.once(ctx, runs, fn, keys)
+	}
+	return err
+}
+
+// once is do for one transaction, in which others may have read as many manifests as it may.
+func (e *Engine) once(ctx context.Context, runs []string, fn func(w *work) error, keys []store.DebounceKey) error {
 	o := &op{ctx: ctx, runs: runs, keys: keys, fn: fn, done: make(chan struct{})}
 	select {
 	case e.ops <- o:
@@ -158,20 +167,23 @@ func (e *Engine) transact(ctx context.Context, batch []*op, hurry bool) error {
 // update carries out a command in a transaction of its own. fn may write through
 // w.tx, because its error undoes everything.
 func (e *Engine) update(ctx context.Context, fn func(w *work) error) error {
-	var err error
-	for range keyRaces {
-		err = e.store.Update(ctx, func(tx *store.Tx) error {
+	for races, loads := 1, 0; ; {
+		err := e.store.Update(ctx, func(tx *store.Tx) error {
 			w := e.begin(tx)
 			if err := fn(w); err != nil {
 				return err
 			}
 			return w.flush()
 		})
-		if err == nil || !sqldb.IsUnique(err) {
-			break
+		switch {
+		case sqldb.IsUnique(err) && races < keyRaces:
+			races++
+		case errors.Is(err, errLoads) && loads < maxReloads:
+			loads++
+		default:
+			return err
 		}
 	}
-	return err
 }
 
 // view reads one snapshot of the store.

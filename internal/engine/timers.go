@@ -100,7 +100,7 @@ func (e *Engine) dueRuns(w *work) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		policy, err := e.policy(w.tx, r)
+		policy, err := w.policy(r)
 		if err != nil {
 			return 0, err
 		}
@@ -136,11 +136,11 @@ func (w *work) tellDeadline(was, is run.Run) {
 }
 
 // policy is the retry policy of a run's task in the worker it is locked to; nil when there is none.
-func (e *Engine) policy(tx *store.Tx, r run.Run) (*run.Policy, error) {
+func (w *work) policy(r run.Run) (*run.Policy, error) {
 	if r.WorkerID == "" {
 		return nil, nil
 	}
-	worker, err := e.worker(tx, r.EnvID, r.WorkerID)
+	worker, err := w.worker(r.EnvID, r.WorkerID)
 	if err != nil {
 		return nil, err
 	}

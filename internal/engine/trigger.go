@@ -306,17 +306,20 @@ func (w *work) version(env *tenant.Environment, t *Trigger) (*deploy.Worker, err
 		}
 	}
 	if t.Version == "" {
-		worker, err := w.e.current(w.tx, env)
+		worker, err := w.current(env)
 		if errors.Is(err, store.ErrNoWorker) {
 			return nil, nil
 		}
 		return worker, err
 	}
-	worker, err := w.tx.WorkerByVersion(env.ID, t.Version)
+	workerID, err := w.tx.WorkerIDByVersion(env.ID, t.Version)
+	if err == nil {
+		return w.worker(env.ID, workerID)
+	}
 	if errors.Is(err, store.ErrNoWorker) {
 		return nil, fault.Newf(fault.Invalid, "Task locked to version '%s', but no worker found with that version.", t.Version)
 	}
-	return worker, err
+	return nil, err
 }
 
 // pinned checks that the version a trigger is locked to has the task and the queue.

@@ -27,6 +27,7 @@ type work struct {
 	keyed   map[string]string // runs in created by task and idempotency key
 	indexed int               // how many of created are in keyed
 	changed []change          // what the current command did to runs, to take it back
+	loads   int               // manifests that were read
 	waiting map[string]int    // runs that stood in a queue before this transaction, by environment and name
 }
 
@@ -89,7 +90,7 @@ func (w *work) attempt(fn func(w *work) error) error {
 	if err == nil {
 		return nil
 	}
-	if !refusal(err) {
+	if !refusal(err) && !errors.Is(err, errLoads) {
 		w.broken = err
 	}
 	w.effects, w.keyed, w.indexed = before, nil, 0

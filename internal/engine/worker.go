@@ -22,6 +22,9 @@ func (e *Engine) RegisterWorker(ctx context.Context, env *tenant.Environment, m 
 	if err := store.CheckSchedules(m); err != nil {
 		return nil, err
 	}
+	if err := m.Pack(); err != nil {
+		return nil, err
+	}
 	var worker *deploy.Worker
 	err := e.update(ctx, func(w *work) error {
 		var added bool
@@ -29,7 +32,7 @@ func (e *Engine) RegisterWorker(ctx context.Context, env *tenant.Environment, m 
 		if worker, added, err = w.tx.AddWorker(env.ID, m, w.now); err != nil || !added {
 			return err
 		}
-		return w.arrived(env, worker.ID)
+		return w.arrived(env, worker)
 	})
 	return worker, err
 }
@@ -37,16 +40,12 @@ func (e *Engine) RegisterWorker(ctx context.Context, env *tenant.Environment, m 
 // arrived sees to what a worker brings along that runs can go to from now on, and
 // lets go the runs that waited for it. If it is the current one, its queues and
 // schedules become those of the environment; else only queues that nobody knows yet.
-func (w *work) arrived(env *tenant.Environment, workerID string) error {
-	worker, err := w.tx.Worker(env.ID, workerID)
-	if err != nil {
-		return err
-	}
+func (w *work) arrived(env *tenant.Environment, worker *deploy.Worker) error {
 	current, err := w.tx.CurrentWorkerID(env)
 	if err != nil && !isNotFound(err) {
 		return err
 	}
-	if current == workerID {
+	if current == worker.ID {
 		if err := w.tx.DeclareQueues(env.ID, worker.Manifest.AllQueues(), w.now); err != nil {
 			return err
 		}
@@ -65,7 +64,7 @@ func (w *work) arrived(env *tenant.Environment, workerID string) error {
 // their queues, oldest first: those that wait for a deployment are locked to its
 // version, the others go to the current worker.
 func (e *Engine) release(ctx context.Context, o store.Order) error {
-	rel := releaser{e: e, external: map[string]*deploy.Worker{}}
+	rel := releaser{worker: e.worker, external: map[string]*deploy.Worker{}}
 	if err := e.view(ctx, func(tx *store.Tx) (err error) {
 		if rel.env, err = e.env(tx, o.Subject); err != nil {
 			return err
@@ -107,7 +106,7 @@ func (e *Engine) release(ctx context.Context, o store.Order) error {
 
 // releaser is one release of an environment's parked runs.
 type releaser struct {
-	e        *Engine
+	worker   func(tx *store.Tx, envID, workerID string) (*deploy.Worker, error)
 	env      *tenant.Environment
 	current  *deploy.Worker            // nil: none
 	external map[string]*deploy.Worker // by external id; nil: none yet
@@ -163,10 +162,15 @@ func (l *releaser) version(tx *store.Tx, external string) (*deploy.Worker, error
 	if known {
 		return worker, nil
 	}
-	worker, err := tx.ExternalWorker(l.env.ID, external)
+	workerID, err := tx.ExternalWorkerID(l.env.ID, external)
+	if err == nil {
+		worker, err = l.worker(tx, l.env.ID, workerID)
+	}
 	if isNotFound(err) {
 		worker, err = nil, nil
 	}
-	l.external[external] = worker
+	if err == nil {
+		l.external[external] = worker
+	}
 	return worker, err
 }

@@ -117,11 +117,11 @@ func (tx *Tx) ExternalDeployments(envID, externalID string, n int) ([]deploy.Dep
 	return tx.queryDeployments(`env_id = $1 AND external_id = $2`+newestVersion+` LIMIT $3`, envID, externalID, n)
 }
 
-// ExternalWorker reads the worker of the highest version that was deployed with an
+// ExternalWorkerID is the worker of the highest version that was deployed with an
 // external id, ErrNoWorker when there is none.
-func (tx *Tx) ExternalWorker(envID, externalID string) (*deploy.Worker, error) {
-	return tx.oneWorker(`SELECT `+workerColumns+` FROM worker WHERE id = (SELECT worker_id FROM deployment
-		WHERE env_id = $1 AND external_id = $2 AND status = 'DEPLOYED'`+newestVersion+` LIMIT 1)`, envID, externalID)
+func (tx *Tx) ExternalWorkerID(envID, externalID string) (string, error) {
+	return tx.oneWorkerID(`SELECT worker_id FROM deployment
+		WHERE env_id = $1 AND external_id = $2 AND status = 'DEPLOYED'`+newestVersion+` LIMIT 1`, envID, externalID)
 }
 
 // BuildVariables reads the sealed variables of a deployment's build; nil when it has none.

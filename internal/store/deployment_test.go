@@ -115,10 +115,14 @@ func TestWorkersOfDeployments(t *testing.T) {
 			byVersion[d.Version] = d
 		}
 		update(t, st, func(tx *store.Tx) error {
-			if w, err := tx.ExternalWorker(prod.ID, "site"); err != nil || w.Version != "20261124.10" {
+			workerID, err := tx.ExternalWorkerID(prod.ID, "site")
+			if err != nil {
+				return err
+			}
+			if w, err := tx.Worker(prod.ID, workerID); err != nil || w.Version != "20261124.10" {
 				t.Errorf("the highest deployed version is %+v: %v", w, err)
 			}
-			if _, err := tx.ExternalWorker(dev.ID, "site"); !fault.Is(err, fault.NotFound) {
+			if _, err := tx.ExternalWorkerID(dev.ID, "site"); !fault.Is(err, fault.NotFound) {
 				t.Errorf("in another environment: %v", err)
 			}
 			if list, err := tx.ExternalDeployments(prod.ID, "site", 2); err != nil || len(list) != 2 || list[0].Version != "20261124.11" {

@@ -228,8 +228,8 @@ func (tx *Tx) declared(envID string) (map[string]Instance, error) {
 
 // declare finds or makes the declarative schedule of a task.
 func (tx *Tx) declare(projectID, task string, now time.Time) (string, error) {
-	s, err := tx.oneSchedule(`SELECT `+scheduleColumns+` FROM schedule s WHERE s.project_id = $1 AND s.task = $2 AND s.type = $3`,
-		projectID, task, string(Declarative))
+	s, err := tx.oneSchedule(`SELECT `+scheduleColumns+` FROM schedule s WHERE s.project_id = $1 AND s.task = $2 AND s.type = 'DECLARATIVE'`,
+		projectID, task) // the literal: only with it does SQLite take the index, which has no others
 	if err != nil || s != nil {
 		return s.ID, err
 	}

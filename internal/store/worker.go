@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -22,7 +21,17 @@ func (tx *Tx) oneWorker(query string, args ...any) (*deploy.Worker, error) {
 	if errors.Is(err, sqldb.ErrNoRows) {
 		return nil, ErrNoWorker
 	}
+	w.Manifest.Index()
 	return &w, err
+}
+
+// oneWorkerID finds a worker without reading its manifest.
+func (tx *Tx) oneWorkerID(query string, args ...any) (workerID string, err error) {
+	err = tx.QueryRow(query, args...).Scan(&workerID)
+	if errors.Is(err, sqldb.ErrNoRows) {
+		err = ErrNoWorker
+	}
+	return workerID, err
 }
 
 // Worker reads a worker of an environment by its id.
@@ -33,7 +42,16 @@ func (tx *Tx) Worker(envID, workerID string) (*deploy.Worker, error) {
 // WorkerByVersion reads a worker of an environment by its version. That of a
 // deployment is found once it is deployed.
 func (tx *Tx) WorkerByVersion(envID, version string) (*deploy.Worker, error) {
-	return tx.oneWorker(`SELECT `+workerColumns+` FROM worker WHERE env_id = $1 AND version = $2
+	workerID, err := tx.WorkerIDByVersion(envID, version)
+	if err != nil {
+		return nil, err
+	}
+	return tx.Worker(envID, workerID)
+}
+
+// WorkerIDByVersion is the id of what WorkerByVersion reads.
+func (tx *Tx) WorkerIDByVersion(envID, version string) (string, error) {
+	return tx.oneWorkerID(`SELECT id FROM worker WHERE env_id = $1 AND version = $2
 		AND (deployment_id IS NULL OR deployment_id IN (SELECT id FROM deployment WHERE env_id = $1 AND status = 'DEPLOYED'))`, envID, version)
 }
 
@@ -57,10 +75,10 @@ func (tx *Tx) AddWorker(envID string, m deploy.Manifest, now time.Time) (w *depl
 	if err := tx.LockEnvironment(envID); err != nil {
 		return nil, false, err
 	}
-	newest, err := tx.oneWorker(`SELECT `+workerColumns+` FROM worker WHERE env_id = $1 AND deployment_id IS NULL
-		ORDER BY number DESC LIMIT 1`, envID)
+	newest, err := tx.newestWorker(envID)
 	switch {
 	case err == nil && newest.Manifest.ContentHash == m.ContentHash:
+		newest.Manifest = m
 		return newest, false, nil
 	case err != nil && !errors.Is(err, ErrNoWorker):
 		return nil, false, err
@@ -73,6 +91,19 @@ func (tx *Tx) AddWorker(envID string, m deploy.Manifest, now time.Time) (w *depl
 	return w, true, tx.insertWorker(w, "", m)
 }
 
+// newestWorker reads the newest worker of an environment without a deployment; of its
+// manifest only the hash of the content.
+func (tx *Tx) newestWorker(envID string) (*deploy.Worker, error) {
+	var w deploy.Worker
+	err := tx.QueryRow(`SELECT id, env_id, version, content_hash, created_at FROM worker
+		WHERE env_id = $1 AND deployment_id IS NULL ORDER BY number DESC LIMIT 1`, envID).
+		Scan(&w.ID, &w.EnvID, &w.Version, &w.Manifest.ContentHash, instant(&w.CreatedAt))
+	if errors.Is(err, sqldb.ErrNoRows) {
+		err = ErrNoWorker
+	}
+	return &w, err
+}
+
 // AddDeploymentWorker stores the worker of a deployment, which has its version.
 func (tx *Tx) AddDeploymentWorker(d deploy.Deployment, m deploy.Manifest, now time.Time) (*deploy.Worker, error) {
 	w := &deploy.Worker{ID: d.WorkerID, EnvID: d.EnvID, Version: d.Version, CreatedAt: now}
@@ -81,14 +112,12 @@ func (tx *Tx) AddDeploymentWorker(d deploy.Deployment, m deploy.Manifest, now ti
 
 // insertWorker stores a worker and gives it its manifest. The environment must be locked.
 func (tx *Tx) insertWorker(w *deploy.Worker, deploymentID string, m deploy.Manifest) error {
-	m.SourceFiles = nil // nothing needs them
-	w.Manifest = m
-	manifest, err := json.Marshal(m)
-	if err != nil {
+	if err := m.Pack(); err != nil {
 		return err
 	}
-	_, err = tx.Exec(`INSERT INTO worker (id, env_id, number, version, content_hash, manifest, created_at, deployment_id)
+	w.Manifest = m
+	_, err := tx.Exec(`INSERT INTO worker (id, env_id, number, version, content_hash, manifest, created_at, deployment_id)
 		VALUES ($1, $2, (SELECT COALESCE(max(number), 0) + 1 FROM worker WHERE env_id = $2), $3, $4, $5, $6, $7)`,
-		w.ID, w.EnvID, w.Version, m.ContentHash, string(manifest), w.CreatedAt.UnixMicro(), orNull(deploymentID))
+		w.ID, w.EnvID, w.Version, m.ContentHash, m.Packed(), w.CreatedAt.UnixMicro(), orNull(deploymentID))
 	return err
 }
