@@ -119,6 +119,14 @@ func (db *DB) Postgres() bool {
 	return ok
 }
 
+// AroundTurns has around run each turn of SQLite's writer that begins from now on, for tests
+// that measure: it must call turn once, on its own goroutine. Nobody may be in Update.
+func (db *DB) AroundTurns(around func(turn func())) {
+	if s, ok := db.backend.(*sqlite); ok {
+		s.writer.around = around
+	}
+}
+
 // Update runs fn in a read-write transaction and returns once it is durable.
 // fn's error, returned unchanged, rolls back; so does a panic in fn.
 //

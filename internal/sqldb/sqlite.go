@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -80,7 +81,7 @@ func openSQLite(ctx context.Context, path string, o Options) (*sqlite, error) {
 		s.path = filepath.Join(s.folder, "private.db")
 		pragmas = append(pragmas, "synchronous = OFF")
 	}
-	if err := s.start(ctx, pragmas); err != nil {
+	if err := s.start(ctx, pragmas, o.Log); err != nil {
 		s.dispose()
 		return nil, err
 	}
@@ -92,7 +93,7 @@ func openSQLite(ctx context.Context, path string, o Options) (*sqlite, error) {
 }
 
 // start takes the lock and opens the write connection.
-func (s *sqlite) start(ctx context.Context, pragmas []string) error {
+func (s *sqlite) start(ctx context.Context, pragmas []string, log *slog.Logger) error {
 	lock, err := lockFile(s.path)
 	if err != nil {
 		return err
@@ -106,7 +107,7 @@ func (s *sqlite) start(ctx context.Context, pragmas []string) error {
 	if err != nil {
 		return err
 	}
-	s.writer = startWriter(c)
+	s.writer = startWriter(c, log)
 	return nil
 }
 

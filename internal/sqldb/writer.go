@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
 	"time"
 )
 
@@ -25,9 +28,11 @@ var errAbandoned = errors.New("the transaction function did not return")
 // So a panic or a test's FailNow in fn ends its caller and nobody else.
 type writer struct {
 	conn     *liteConn
-	queue    chan *ticket // unbuffered: who is blocked here is waiting
-	finished chan error   // the fn whose turn it was reports its result here
-	again    []*ticket    // ran, but SQLite gave up the transaction because of a later one
+	log      *slog.Logger
+	around   func(turn func()) // of tests; may be nil
+	queue    chan *ticket      // unbuffered: who is blocked here is waiting
+	finished chan error        // the fn whose turn it was reports its result here
+	again    []*ticket         // ran, but SQLite gave up the transaction because of a later one
 	closing  chan struct{}
 	stopped  chan struct{}
 }
@@ -45,9 +50,10 @@ type reply struct {
 	err error
 }
 
-func startWriter(c *liteConn) *writer {
+func startWriter(c *liteConn, log *slog.Logger) *writer {
 	w := &writer{
 		conn:     c,
+		log:      log,
 		queue:    make(chan *ticket),
 		finished: make(chan error),
 		closing:  make(chan struct{}),
@@ -82,14 +88,44 @@ func (w *writer) update(ctx context.Context, fn func(*Tx) error) (*Tx, error) {
 	}
 }
 
+// longTurn is how long a turn may last before the log says whose it was: nobody else
+// writes meanwhile. A turn is a few hundred microseconds; on a busy machine some take longer.
+const longTurn = 500 * time.Millisecond
+
 // take runs fn, on the caller's goroutine, and hands the turn back.
 func (w *writer) take(tx *Tx, fn func(*Tx) error) {
 	err := errAbandoned
+	begin := time.Now()
 	defer func() {
 		tx.closeRows()
 		w.finished <- err
+		if took := time.Since(begin); took > longTurn {
+			w.log.Warn("a transaction kept all others from writing", "took", took, "by", callers())
+		}
 	}()
+	if w.around != nil {
+		w.around(func() { err = fn(tx) })
+		return
+	}
 	err = fn(tx)
+}
+
+// callers names the functions that led to Update, the nearest first: this is the goroutine
+// of who called it, so the stack knows whose transaction it is.
+func callers() string {
+	const most = 4
+	var pcs [32]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs[:])])
+	var names []string
+	for more := true; more && len(names) < most; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		name := f.Function[strings.LastIndexByte(f.Function, '/')+1:]
+		if inside, _, _ := strings.Cut(name, "."); inside != "sqldb" && inside != "store" && inside != "runtime" {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, " < ")
 }
 
 func (w *writer) run() {
