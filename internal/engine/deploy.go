@@ -6,6 +6,7 @@ import (
 	"sear/internal/deploy"
 	"sear/internal/fault"
 	"sear/internal/id"
+	"sear/internal/store"
 	"sear/internal/tenant"
 )
 
@@ -195,6 +196,7 @@ func (e *Engine) RegisterDeploymentWorker(ctx context.Context, env *tenant.Envir
 // is to be skipped or a newer one is current: who is overtaken does not turn back the
 // clock. It may be repeated.
 func (e *Engine) FinalizeDeployment(ctx context.Context, env *tenant.Environment, deploymentID, digest string, skipPromotion bool) (deploy.Deployment, error) {
+	e.remember(ctx, env, func(tx *store.Tx) (deploy.Deployment, error) { return tx.Deployment(env.ID, deploymentID) })
 	return e.changeDeployment(ctx, env, deploymentID, deploy.Finalize{Digest: digest}, func(w *work, was, d deploy.Deployment) error {
 		if was.Status == deploy.Deployed {
 			return nil
@@ -214,6 +216,18 @@ func (e *Engine) FinalizeDeployment(ctx context.Context, env *tenant.Environment
 	})
 }
 
+// remember reads the worker of a deployment before a transaction that needs it: a large
+// manifest takes its time. If that fails, the transaction says why.
+func (e *Engine) remember(ctx context.Context, env *tenant.Environment, find func(tx *store.Tx) (deploy.Deployment, error)) {
+	_ = e.view(ctx, func(tx *store.Tx) error {
+		d, err := find(tx)
+		if err == nil && d.WorkerID != "" {
+			_, err = e.worker(tx, env.ID, d.WorkerID)
+		}
+		return err
+	})
+}
+
 // promote makes a deployment the current one.
 func (w *work) promote(env *tenant.Environment, d deploy.Deployment) error {
 	if err := w.tx.Promote(d, w.now); err != nil {
@@ -229,6 +243,7 @@ func (w *work) promote(env *tenant.Environment, d deploy.Deployment) error {
 // Promote makes a deployed version the current one of its environment: runs that are
 // locked to no version go to it from then on.
 func (e *Engine) Promote(ctx context.Context, env *tenant.Environment, version string, way deploy.Direction) (d deploy.Deployment, err error) {
+	e.remember(ctx, env, func(tx *store.Tx) (deploy.Deployment, error) { return tx.DeploymentByVersion(env.ID, version) })
 	err = e.update(ctx, func(w *work) error {
 		if err := w.tx.LockEnvironment(env.ID); err != nil {
 			return err

@@ -64,8 +64,13 @@ func (e *Engine) AddTags(ctx context.Context, env *tenant.Environment, runID str
 
 func newTags(have, more []string) []string {
 	var out []string
+	seen := map[string]bool{}
+	for _, t := range have {
+		seen[t] = true
+	}
 	for _, t := range more {
-		if strings.TrimSpace(t) != "" && !slices.Contains(have, t) && !slices.Contains(out, t) {
+		if strings.TrimSpace(t) != "" && !seen[t] {
+			seen[t] = true
 			out = append(out, t)
 		}
 	}
