@@ -41,7 +41,8 @@ func (e *Engine) WaitAndWake(ctx context.Context, env *tenant.Environment, runID
 		return w.blockOn(env, runID, p)
 	}}
 	wake := &op{ctx: ctx, runs: []string{runID}, fn: func(w *work) error { return e.unblock(w, []string{runID}) }}
-	return errors.Join(e.transact(ctx, []*op{wait, wake}, false), wait.err, wake.err)
+	_, err := e.transact(ctx, []*op{wait, wake}, false)
+	return errors.Join(err, wait.err, wake.err)
 }
 
 // AsOnly carries out what only one node may do.

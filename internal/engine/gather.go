@@ -10,8 +10,12 @@ import (
 	"sear/internal/store"
 )
 
-// maxOps bounds the commands of one transaction.
-const maxOps = 256
+// Bounds of one transaction: its commands, and the bytes of packets that they write. What is
+// beyond the bytes waits for the next one, so that others write in between.
+const (
+	maxOps     = 256
+	maxOpBytes = 4 << 20
+)
 
 // op is one command on one or more runs, with the caller who waits for it.
 type op struct {
@@ -102,16 +106,20 @@ func (e *Engine) gather(ctx context.Context) error {
 // perhaps in the middle of the commit, nobody knows whether they took place: only the
 // callers, who have their request keys, can ask again so that each counts once.
 func (e *Engine) commit(ctx context.Context, batch []*op) {
-	if err := e.transact(ctx, batch, false); err != nil {
+	for len(batch) > 0 {
+		n, err := e.transact(ctx, batch, false)
 		blocked := sqldb.IsBlocked(err)
-		for _, o := range batch {
-			if o.err = err; blocked && len(batch) > 1 || fault.KindOf(err) != fault.Unavailable {
-				o.err = e.alone(ctx, o, blocked)
+		for _, o := range batch[:n] {
+			if err != nil {
+				if o.err = err; blocked && n > 1 || fault.KindOf(err) != fault.Unavailable {
+					o.err = e.alone(ctx, o, blocked)
+				}
 			}
 		}
-	}
-	for _, o := range batch {
-		close(o.done)
+		for _, o := range batch[:n] {
+			close(o.done)
+		}
+		batch = batch[n:]
 	}
 }
 
@@ -122,7 +130,7 @@ const keyRaces = 5
 func (e *Engine) alone(ctx context.Context, o *op, hurry bool) error {
 	var err error
 	for range keyRaces {
-		if err = e.transact(ctx, []*op{o}, hurry); err == nil {
+		if _, err = e.transact(ctx, []*op{o}, hurry); err == nil {
 			return o.err
 		}
 		if !sqldb.IsUnique(err) {
@@ -132,12 +140,14 @@ func (e *Engine) alone(ctx context.Context, o *op, hurry bool) error {
 	return err
 }
 
-// transact runs the batch in one transaction. Its error concerns all of them;
+// transact runs the first n of the batch in one transaction. Its error concerns all of them;
 // the refusal of a single command is in op.err.
-func (e *Engine) transact(ctx context.Context, batch []*op, hurry bool) error {
-	begin := time.Now()
-	defer func() { e.opt.Observer.Committed(len(batch), time.Since(begin)) }()
-	return e.store.Update(ctx, func(tx *store.Tx) error {
+func (e *Engine) transact(ctx context.Context, batch []*op, hurry bool) (n int, err error) {
+	begin, all := time.Now(), len(batch)
+	n = all // also if it does not come to it
+	defer func() { e.opt.Observer.Committed(n, time.Since(begin)) }()
+	err = e.store.Update(ctx, func(tx *store.Tx) error {
+		n = all
 		if hurry {
 			if err := tx.Hurry(); err != nil {
 				return err
@@ -152,16 +162,21 @@ func (e *Engine) transact(ctx context.Context, batch []*op, hurry bool) error {
 		if err := w.lockAll(ids, keys); err != nil {
 			return err
 		}
-		for _, o := range batch {
+		for i, o := range batch {
 			if o.err = o.ctx.Err(); o.err == nil {
 				o.err = w.attempt(o.fn)
 			}
 			if w.broken != nil {
 				return w.broken
 			}
+			if w.bytes > maxOpBytes {
+				n = i + 1
+				break
+			}
 		}
 		return w.flush()
 	})
+	return n, err
 }
 
 // update carries out a command in a transaction of its own. fn may write through

@@ -28,6 +28,7 @@ type work struct {
 	indexed int               // how many of created are in keyed
 	changed []change          // what the current command did to runs, to take it back
 	loads   int               // manifests that were read
+	bytes   int               // of packets to be written
 	waiting map[string]int    // runs that stood in a queue before this transaction, by environment and name
 }
 
@@ -165,6 +166,9 @@ func (w *work) decide(env *tenant.Environment, id string, c run.Command) (run.Ru
 	if p.Moved {
 		w.log = append(w.log, store.SnapshotOf(r))
 	}
+	if p.Run.Output != r.Output {
+		w.bytes += len(p.Run.Output.Data)
+	}
 	w.note(r, p)
 	return p.Run, nil
 }
@@ -176,6 +180,7 @@ func (w *work) create(env *tenant.Environment, c run.Create, d run.Definition) (
 		return run.Run{}, err
 	}
 	w.created = append(w.created, store.NewRun{Run: p.Run, Def: d})
+	w.bytes += len(d.Payload.Data) + len(d.Metadata.Data) + len(d.Seed.Data)
 	w.note(run.Run{}, p)
 	return p.Run, nil
 }

@@ -88,6 +88,26 @@ func TestNoCallStopsTheOthers(t *testing.T) {
 	t.Logf("the longest transaction and the longest wait of another environment, by route:\n%s", out.String())
 }
 
+// TestManyLargeCallsShareTheWriter: calls that wait are committed together, but not so many
+// large ones that others wait for all of them.
+func TestManyLargeCallsShareTheWriter(t *testing.T) {
+	w := newWalk(t)
+	trigger := runBodies["POST /api/v1/tasks/{task}/trigger"](w)
+	w.turn.Store(0)
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			if answer, status, err := w.send(t.Context(), "POST", trigger); err != nil || status != trigger.status {
+				t.Errorf("%d %s %v", status, answer, err)
+			}
+		})
+	}
+	all.Wait()
+	if took := time.Duration(w.turn.Load()); took > slowdown*maxTurn {
+		t.Errorf("one transaction used %s of CPU: %s", took, w.turnOf.Load())
+	}
+}
+
 // walk is a whole server in this process, whose writer is measured, and who calls it.
 type walk struct {
 	*testing.T
