@@ -95,7 +95,7 @@ func TestManyLargeCallsShareTheWriter(t *testing.T) {
 	trigger := runBodies["POST /api/v1/tasks/{task}/trigger"](w)
 	w.turn.Store(0)
 	var all sync.WaitGroup
-	for range 100 {
+	for range 128 {
 		all.Go(func() {
 			if answer, status, err := w.send(t.Context(), "POST", trigger); err != nil || status != trigger.status {
 				t.Errorf("%d %s %v", status, answer, err)
@@ -103,7 +103,7 @@ func TestManyLargeCallsShareTheWriter(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if took := time.Duration(w.turn.Load()); took > slowdown*maxTurn {
+	if took := time.Duration(w.turn.Load()); took > slowdown*maxTurn/2 {
 		t.Errorf("one transaction used %s of CPU: %s", took, w.turnOf.Load())
 	}
 }
