@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -62,7 +63,7 @@ func (w *work) occur(d store.Due, fire fireFunc) error {
 	}
 	last := d.Next
 	if err := w.attempt(func(w *work) error { return fire(w, env, d, rule) }); err != nil {
-		if w.broken != nil {
+		if w.broken != nil || errors.Is(err, errLoads) {
 			return err
 		}
 		last = d.Last

@@ -95,10 +95,14 @@ func (tx *Tx) ExpireAPIKey(id string, at time.Time) error {
 	return err
 }
 
+// forgetTokens is how many expired records one use of a token deletes: more than one, so that
+// they become fewer, and not all that may have expired together.
+const forgetTokens = 100
+
 // UseToken records the use of a public token that may be used once. first is false
 // when it has been used before. The record lasts until the token itself expires.
 func (tx *Tx) UseToken(hash string, expires, now time.Time) (first bool, err error) {
-	if _, err := tx.Exec(`DELETE FROM used_token WHERE expires_at <= $1`, now.UnixMicro()); err != nil {
+	if _, err := tx.Exec(`DELETE FROM used_token WHERE hash IN (SELECT hash FROM used_token WHERE expires_at <= $1 LIMIT $2)`, now.UnixMicro(), forgetTokens); err != nil {
 		return false, err
 	}
 	n, err := tx.Exec(`INSERT INTO used_token (hash, expires_at) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING`, hash, expires.UnixMicro())

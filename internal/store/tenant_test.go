@@ -341,3 +341,28 @@ func TestOneTimeTokens(t *testing.T) {
 		})
 	})
 }
+
+// TestExpiredTokensAreForgotten: the uses that have expired become fewer with each new one,
+// and are not all deleted in the transaction of one caller.
+func TestExpiredTokensAreForgotten(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, st *store.Store) {
+		use := func(hash string, at time.Time) (left int) {
+			update(t, st, func(tx *store.Tx) error {
+				if _, err := tx.UseToken(hash, at.Add(time.Hour), at); err != nil {
+					return err
+				}
+				return tx.QueryRow(`SELECT count(*) FROM used_token`).Scan(&left)
+			})
+			return left
+		}
+		for i := range 250 {
+			use(fmt.Sprint("old", i), now)
+		}
+		for i, want := range []int{151, 52, 3, 4} {
+			if left := use(fmt.Sprint("new", i), now.Add(2*time.Hour)); left != want {
+				t.Errorf("after %d uses %d are left, want %d", i+1, left, want)
+			}
+		}
+	})
+}
