@@ -1,8 +1,9 @@
 package api
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -258,24 +259,33 @@ func (a *API) completeProfile(w http.ResponseWriter, r *http.Request) error {
 	return rest.JSON(w, http.StatusOK, res)
 }
 
-// authCodeRequest begins a login of the command line. Older ones send no body.
+// loginBody bounds what begins and ends a login, in bytes: anybody may send it.
+const loginBody = 4 << 10
+
+// authCodeRequest begins a login of the command line.
 type authCodeRequest struct {
 	Challenge string `json:"codeChallenge"`
 	Method    string `json:"codeChallengeMethod"`
 	Port      int    `json:"callbackPort"`
+
+	challenge [sha256.Size]byte // what Challenge says
 }
 
-var challengeForm = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
-
-// Validate checks what the command line's own schema promises.
-func (c authCodeRequest) Validate() error {
+// Validate checks what the command line's own schema promises, and that there is a challenge:
+// without one whoever sees the link of a login could fetch its token. Command lines that are
+// older than challenges send no body.
+func (c *authCodeRequest) Validate() error {
 	var p rest.Problems
-	if c.Challenge != "" && !challengeForm.MatchString(c.Challenge) {
-		p.Add("codeChallenge", "Invalid")
-	}
-	if c.Challenge != "" && c.Method != "S256" {
+	sum, err := base64.RawURLEncoding.Strict().DecodeString(c.Challenge)
+	switch {
+	case c.Challenge == "":
+		p.Add("codeChallenge", "Required: use a command line that sends it, such as 4.8.3")
+	case err != nil || len(sum) != sha256.Size:
+		p.Add("codeChallenge", "Must be a SHA-256 in base64url: 43 characters")
+	case c.Method != "S256":
 		p.Add("codeChallengeMethod", `Invalid literal value, expected "S256"`)
 	}
+	copy(c.challenge[:], sum)
 	if c.Port != 0 && (c.Port < 1024 || c.Port > 65535) {
 		p.Add("callbackPort", "Must be 1024 to 65535")
 	}
@@ -285,24 +295,21 @@ func (c authCodeRequest) Validate() error {
 type authCodeResponse struct {
 	URL      string         `json:"url"`
 	Code     string         `json:"authorizationCode"`
-	Approval store.Approval `json:"approval,omitempty"` // absent: poll
+	Approval store.Approval `json:"approval"`
 }
 
 // createAuthCode serves POST /api/v1/authorization-code.
 func (a *API) createAuthCode(w http.ResponseWriter, r *http.Request) error {
-	req, err := rest.Decode[authCodeRequest](r, accountBody, rest.AllowEmpty)
+	if err := a.auth.Admit(r); err != nil {
+		return err
+	}
+	req, err := rest.Decode[authCodeRequest](r, loginBody, rest.AllowEmpty)
 	if err != nil {
 		return err
 	}
-	code, approval, err := a.auth.BeginLogin(r.Context(), auth.LoginRequest{Challenge: req.Challenge, CallbackPort: req.Port})
-	if err != nil {
-		return err
-	}
-	res := authCodeResponse{URL: a.origin(r) + auth.ApprovalPath + code, Code: code, Approval: approval}
-	if approval == store.ApprovalPoll {
-		res.Approval = ""
-	}
-	return rest.JSON(w, http.StatusOK, res)
+	l := auth.Login{Challenge: req.challenge, CallbackPort: req.Port, Address: rest.ClientAddress(r), Client: r.UserAgent()}
+	code := a.auth.BeginLogin(l)
+	return rest.JSON(w, http.StatusOK, authCodeResponse{URL: a.origin(r) + auth.ApprovalPath + code, Code: code, Approval: l.Approval()})
 }
 
 // tokenRequest asks for the token of a login.
@@ -323,7 +330,10 @@ type issuedToken struct {
 
 // exchangeToken serves POST /api/v1/token.
 func (a *API) exchangeToken(w http.ResponseWriter, r *http.Request) error {
-	req, err := rest.Decode[tokenRequest](r, accountBody)
+	if err := a.auth.Admit(r); err != nil {
+		return err
+	}
+	req, err := rest.Decode[tokenRequest](r, loginBody)
 	if err != nil {
 		return err
 	}

@@ -218,33 +218,28 @@ func TestCommandLineLogin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct{ body, approval, verifier string }{
-		{``, "", ""},
-		{`{"codeChallenge":"` + challenge + `","codeChallengeMethod":"S256"}`, "paste", verifier},
-		{`{"codeChallenge":"` + challenge + `","codeChallengeMethod":"S256","callbackPort":4000}`, "callback", verifier},
+	for approval, body := range map[string]string{
+		"paste":    `{"codeChallenge":"` + challenge + `","codeChallengeMethod":"S256"}`,
+		"callback": `{"codeChallenge":"` + challenge + `","codeChallengeMethod":"S256","callbackPort":4000}`,
 	} {
-		want := fields{"url": "*", "authorizationCode": "*"}
-		if c.approval != "" {
-			want["approval"] = c.approval
-		}
-		begun := s.expect(t, 200, want, "POST", "/api/v1/authorization-code", "", c.body)
+		want := fields{"url": "*", "authorizationCode": "*", "approval": approval}
+		begun := s.expect(t, 200, want, "POST", "/api/v1/authorization-code", "", body, "User-Agent", "node/20")
 		code, _ := begun["authorizationCode"].(string)
 		if begun["url"] != "http://sear.test/account/authorization-code/"+code {
 			t.Errorf("url %v", begun["url"])
 		}
-		ask := func(approvalCode string) string {
-			b, _ := json.Marshal(map[string]string{"authorizationCode": code, "codeVerifier": c.verifier, "approvalCode": approvalCode})
+		ask := func(verifier, approvalCode string) string {
+			b, _ := json.Marshal(map[string]string{"authorizationCode": code, "codeVerifier": verifier, "approvalCode": approvalCode})
 			return string(b)
 		}
-		s.expect(t, 200, fields{"token": nil}, "POST", "/api/v1/token", "", ask("x"), "Content-Type", "text/plain;charset=UTF-8")
-		done, err := s.ApproveLogin(t.Context(), code, p.UserID)
-		if err != nil {
-			t.Fatal(err)
+		s.expect(t, 200, fields{"token": nil}, "POST", "/api/v1/token", "", ask(verifier, "x"), "Content-Type", "text/plain;charset=UTF-8")
+		l, proof, err := s.ApproveLogin(t.Context(), code, code[:4], p.UserID)
+		if err != nil || l.Address != "192.0.2.1" || l.Client != "node/20" {
+			t.Fatalf("%+v, %v", l, err)
 		}
-		if c.approval != "" {
-			s.expect(t, 400, fields{"error": "*"}, "POST", "/api/v1/token", "", ask("AAAA-AAAA-AAAA"))
-		}
-		_, got := s.call(t, "POST", "/api/v1/token", "", ask(done.Code))
+		s.expect(t, 400, fields{"error": "*"}, "POST", "/api/v1/token", "", ask(verifier, "AAAA-AAAA-AAAA"))
+		s.expect(t, 403, fields{"error": "*", "code": "*", "param": "*", "type": "*"}, "POST", "/api/v1/token", "", ask("", proof))
+		_, got := s.call(t, "POST", "/api/v1/token", "", ask(verifier, proof))
 		issued, _ := got["token"].(fields)
 		token, _ := issued["token"].(string)
 		if token == "" || issued["obfuscatedToken"] != tenant.Obfuscate(token) {
@@ -254,9 +249,58 @@ func TestCommandLineLogin(t *testing.T) {
 	}
 	s.expect(t, 404, fields{"error": "*"}, "POST", "/api/v1/token", "", `{"authorizationCode":"nope"}`)
 	for _, body := range []string{
-		`{"codeChallenge":"short","codeChallengeMethod":"S256"}`, `{"codeChallenge":"` + challenge + `","codeChallengeMethod":"plain"}`,
-		`{"codeChallenge":"` + challenge + `"}`, `{"callbackPort":80}`, `{"callbackPort":70000}`,
+		`{"codeChallenge":"` + challenge + `","codeChallengeMethod":"plain"}`, `{"codeChallenge":"` + challenge + `"}`,
+		`{"codeChallenge":"` + challenge + `","codeChallengeMethod":"S256","callbackPort":80}`,
+		`{"codeChallenge":"` + challenge + `","codeChallengeMethod":"S256","callbackPort":70000}`,
 	} {
 		s.expect(t, 400, fields{"error": "*"}, "POST", "/api/v1/authorization-code", "", body)
+	}
+	long := strings.Repeat("x", 5000)
+	s.expect(t, 413, fields{"error": "*"}, "POST", "/api/v1/authorization-code", "", `{"codeChallenge":"`+long+`"}`)
+	s.expect(t, 413, fields{"error": "*"}, "POST", "/api/v1/token", "", `{"authorizationCode":"`+long+`"}`)
+}
+
+// TestLoginNeedsAChallenge: without one whoever knows the link of a login could fetch its
+// token, also when somebody else has approved it.
+func TestLoginNeedsAChallenge(t *testing.T) {
+	t.Parallel()
+	s := setupAccounts(t)
+	for _, body := range []string{
+		``, `{}`, `{"callbackPort":4000}`, `{"codeChallengeMethod":"S256"}`, `{"codeChallenge":"","codeChallengeMethod":"S256"}`,
+		`{"codeChallenge":"short","codeChallengeMethod":"S256"}`, `{"codeChallenge":"` + strings.Repeat("B", 43) + `","codeChallengeMethod":"S256"}`,
+	} {
+		code, got := s.call(t, "POST", "/api/v1/authorization-code", "", body)
+		if text, _ := got["error"].(string); code != 400 || !strings.Contains(text, `"codeChallenge"`) {
+			t.Errorf("%s: %d %v", body, code, got)
+		}
+	}
+}
+
+// TestLoginsWithoutEndShutNobodyOut: who begins ten thousand is refused, and nobody else is.
+func TestLoginsWithoutEndShutNobodyOut(t *testing.T) {
+	t.Parallel()
+	s := setupAccounts(t)
+	const body = `{"codeChallenge":"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM","codeChallengeMethod":"S256"}`
+	begin := func(peer string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("POST", "/api/v1/authorization-code", strings.NewReader(body))
+		r.RemoteAddr = peer
+		rec := httptest.NewRecorder()
+		s.router.ServeHTTP(rec, r)
+		return rec
+	}
+	var refused int
+	for range 10_000 {
+		switch rec := begin("203.0.113.7:4000"); {
+		case rec.Code == http.StatusTooManyRequests && rec.Header().Get("Retry-After") == "1":
+			refused++
+		case rec.Code != http.StatusOK:
+			t.Fatalf("%d %s", rec.Code, rec.Body)
+		}
+	}
+	if refused == 0 {
+		t.Error("one address may ask without end")
+	}
+	if rec := begin("203.0.113.8:4000"); rec.Code != http.StatusOK {
+		t.Errorf("from another address: %d %s", rec.Code, rec.Body)
 	}
 }

@@ -145,6 +145,6 @@ var calls = map[string]call{
 	"DELETE " + credentialsPath:                         {summary: "End all tokens and sessions of the user"},
 	"DELETE " + credentialsPath + "/{credential}":       {summary: "End a token, a session or an additional key"},
 	"POST " + credentialsPath + "/{credential}/replace": {summary: "Replace a token or an additional key", body: jsonBody},
-	"POST /api/v1/authorization-code":                   {summary: "Begin a login of the CLI"},
+	"POST /api/v1/authorization-code":                   {summary: "Begin a login of the CLI", body: jsonBody},
 	"POST /api/v1/token":                                {summary: "Exchange a login's code for a personal access token", body: jsonBody},
 }

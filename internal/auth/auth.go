@@ -10,35 +10,34 @@ import (
 	"time"
 
 	"sear/internal/fault"
+	"sear/internal/limit"
 	"sear/internal/store"
 	"sear/internal/tenant"
 )
 
 // Auth checks and makes credentials against the store. It is safe for concurrent use.
 type Auth struct {
-	store   *store.Store
-	sealer  *Sealer
-	log     *slog.Logger
-	keys    *cache[presented, grant]
-	signers *cache[string, *signer]
-	hashing chan struct{} // taken while a password is compared
-	uses    uses
+	store     *store.Store
+	sealer    *Sealer
+	log       *slog.Logger
+	keys      *cache[presented, grant]
+	signers   *cache[string, *signer]
+	hashing   *comparisons
+	anonymous *limit.Buckets // by client
+	uses      uses
 }
-
-// maxHashing is how many passwords are compared at once: each keeps a core busy, and
-// anybody may send one.
-const maxHashing = 2
 
 // New makes an Auth. log receives what goes wrong while a request is authenticated.
 func New(st *store.Store, sealer *Sealer, log *slog.Logger) *Auth {
 	return &Auth{
-		store:   st,
-		sealer:  sealer,
-		log:     log,
-		keys:    newCache[presented, grant](st.Watch(store.HintTenant, "")),
-		signers: newCache[string, *signer](st.Watch(store.HintTenant, "")),
-		hashing: make(chan struct{}, maxHashing),
-		uses:    uses{m: map[used]time.Time{}},
+		store:     st,
+		sealer:    sealer,
+		log:       log,
+		keys:      newCache[presented, grant](st.Watch(store.HintTenant, "")),
+		signers:   newCache[string, *signer](st.Watch(store.HintTenant, "")),
+		hashing:   newComparisons(),
+		anonymous: limit.NewBuckets(anonymousRate),
+		uses:      uses{m: map[used]time.Time{}},
 	}
 }
 

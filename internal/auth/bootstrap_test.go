@@ -118,11 +118,13 @@ func checkOneOfEach(t *testing.T, st *store.Store) {
 func TestNothingSecretIsStoredPlain(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	session, err := w.SignIn(t.Context(), w.admin.Email, w.admin.Password)
+	session, err := w.SignIn(t.Context(), "203.0.113.7", w.admin.Email, w.admin.Password)
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, _, err := w.BeginLogin(t.Context(), auth.LoginRequest{})
+	code := w.BeginLogin(asked(0))
+	proof := w.approve(t, code)
+	issued, err := w.ExchangeLogin(t.Context(), code, verifier, proof)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,12 +132,12 @@ func TestNothingSecretIsStoredPlain(t *testing.T) {
 		t.Fatal(err)
 	}
 	secrets := map[string]string{
-		"session": session, "login code": code, "variable": "a user's secret", "password": w.admin.Password,
+		"session": session, "login code": code, "approval code": proof, "login's token": issued, "variable": "a user's secret", "password": w.admin.Password,
 		"token": w.keys.PersonalAccessToken, "secret key": w.keys.SecretKeys.Dev,
 	}
 	for table, columns := range map[string]string{
 		"api_key": "id || hash || name || hex(sealed)", "pat": "id || hash || name || obfuscated || hex(sealed)",
-		"account": "email || name || password_hash", "session": "hash", "auth_code": "hash", "env_var": "name || hex(sealed)",
+		"account": "email || name || password_hash", "session": "hash", "auth_code": "hash || approval_hash || hex(sealed)", "env_var": "name || hex(sealed)",
 	} {
 		w.view(t, func(tx *store.Tx) error {
 			for what, secret := range secrets {

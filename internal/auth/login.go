@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"strings"
 	"time"
 
@@ -25,75 +24,60 @@ const LoginTTL = 10 * time.Minute
 // that did not receive the first answer.
 const repeatTTL = time.Minute
 
-// LoginRequest is how a command line begins a login. Without a challenge, as older ones
-// do, whoever knows the code gets the token; otherwise the verifier is needed too.
-type LoginRequest struct {
-	Challenge    string // base64url of the SHA-256 of the verifier
-	CallbackPort int    // where the program listens on the approving machine, 0 for nowhere
+// BeginLogin returns the code by which a program and the approval page know a login that
+// begins now. Nothing is kept of it: anybody may begin any number.
+func (a *Auth) BeginLogin(l Login) (code string) {
+	l.Began, l.Client = time.Now(), clientName(l.Client)
+	return a.sealer.loginCode(id.Random(approvalAlphabet, wordLen), l)
 }
 
-// approval chooses how the program learns of its approval. A code that travels through
-// the browser shows that who began the login is who approved it; polling cannot.
-func (r LoginRequest) approval() store.Approval {
-	switch {
-	case r.Challenge == "":
-		return store.ApprovalPoll
-	case r.CallbackPort != 0:
-		return store.ApprovalCallback
-	default:
-		return store.ApprovalPaste
+// PendingLogin reads a login for the approval page: fault.NotFound when it has expired,
+// fault.Conflict when its program has its token.
+func (a *Auth) PendingLogin(ctx context.Context, code string) (Login, error) {
+	_, l, err := a.sealer.openLogin(code)
+	if err != nil {
+		return Login{}, err
 	}
-}
-
-// BeginLogin opens a login and returns the code by which the program and the approval
-// page know it.
-func (a *Auth) BeginLogin(ctx context.Context, r LoginRequest) (code string, approval store.Approval, err error) {
-	code = id.Random(id.Alnum, 40)
-	now := time.Now()
-	row := store.AuthCode{Hash: digest(code), Approval: r.approval(), Challenge: r.Challenge, CreatedAt: now, ExpiresAt: now.Add(LoginTTL)}
-	if row.Approval == store.ApprovalCallback {
-		row.CallbackPort = r.CallbackPort
-	}
-	err = a.store.Update(ctx, func(tx *store.Tx) error { return tx.AddAuthCode(row) })
-	return code, row.Approval, err
-}
-
-// PendingLogin reads a login for the approval page, fault.NotFound when it has expired.
-func (a *Auth) PendingLogin(ctx context.Context, code string) (c store.AuthCode, err error) {
+	var c store.AuthCode
 	err = a.store.View(ctx, func(tx *store.Tx) (err error) {
-		c, err = tx.AuthCode(digest(code), time.Now())
+		c, err = tx.AuthCode(digest(code))
 		return err
 	})
-	return c, err
+	switch {
+	case err != nil && !fault.Is(err, fault.NotFound):
+		return Login{}, err
+	case c.Sealed != nil:
+		return Login{}, fault.New(fault.Conflict, "This login has been completed already")
+	case l.expired(time.Now()):
+		return Login{}, errNoLogin
+	}
+	return l, nil
 }
 
-// Approved is what the approval page needs to finish a login.
-type Approved struct {
-	Approval     store.Approval
-	Code         string // to be shown, or sent to the program; "" when it polls
-	CallbackPort int
-}
+func (l Login) expired(now time.Time) bool { return !now.Before(l.Began.Add(LoginTTL)) }
 
-// ApproveLogin lets the program act for the user. Approving again replaces the code.
-func (a *Auth) ApproveLogin(ctx context.Context, code, userID string) (Approved, error) {
-	fresh := newApprovalCode()
-	var out Approved
-	err := a.store.Update(ctx, func(tx *store.Tx) error {
-		c, err := tx.LockAuthCode(digest(code), time.Now())
-		if err != nil {
-			return err
-		}
-		if c.Sealed != nil {
-			return fault.New(fault.Conflict, "This login has been completed already")
-		}
-		out = Approved{Approval: c.Approval, CallbackPort: c.CallbackPort}
-		c.UserID = userID
-		if c.Approval != store.ApprovalPoll {
-			out.Code, c.ApprovalHash = fresh, digest(plainApproval(fresh))
-		}
-		return tx.SaveAuthCode(c)
-	})
-	return out, err
+// ApproveLogin lets the program act for the user, and returns the code that proves it: to be
+// shown, or sent to the program. Approving again replaces that code. typed are the characters
+// with which the login's code begins, as a person has read them where the login was begun; it
+// is a fault.Malformed when they are others.
+func (a *Auth) ApproveLogin(ctx context.Context, code, typed, userID string) (l Login, approvalCode string, err error) {
+	word, l, err := a.sealer.openLogin(code)
+	now := time.Now()
+	switch {
+	case err != nil:
+		return Login{}, "", err
+	case l.expired(now):
+		return Login{}, "", errNoLogin
+	case !SameText(plainApproval(typed), word):
+		return Login{}, "", fault.New(fault.Malformed, "These are not the first four characters of the code")
+	}
+	approvalCode = newApprovalCode()
+	row := store.AuthCode{
+		Hash: digest(code), Approval: l.Approval(), UserID: userID, ApprovalHash: digest(plainApproval(approvalCode)),
+		BeganAt: l.Began, ExpiresAt: l.Began.Add(LoginTTL),
+	}
+	err = a.store.Update(ctx, func(tx *store.Tx) error { return tx.ApproveAuthCode(row, now, now.Add(-LoginTTL)) })
+	return l, approvalCode, err
 }
 
 // approvalAlphabet is easy to read off a screen: it has no letters that look like digits.
@@ -110,34 +94,36 @@ func plainApproval(code string) string {
 	return strings.ToUpper(strings.NewReplacer("-", "", " ", "").Replace(code))
 }
 
-// ExchangeLogin gives the program its token, "" while nobody has approved the login.
-// verifier and approvalCode are "" for a program that polls. The kinds of its errors
-// decide what the official program does: after fault.Malformed it asks for the code
-// again, after others it gives up.
+// ExchangeLogin gives the program its token, "" while nobody has approved the login. The
+// kinds of its errors decide what the official program does: after fault.Malformed it asks
+// for the code again, after others it gives up.
 func (a *Auth) ExchangeLogin(ctx context.Context, code, verifier, approvalCode string) (token string, err error) {
-	hash := digest(code)
+	_, l, err := a.sealer.openLogin(code)
+	if err != nil {
+		return "", err
+	}
+	if sum := sha256.Sum256([]byte(verifier)); subtle.ConstantTimeCompare(sum[:], l.Challenge[:]) != 1 {
+		return "", fault.New(fault.Forbidden, "This login was begun by another program")
+	}
+	now, hash, fresh := time.Now(), digest(code), newPAT()
 	ready := false
-	err = a.store.View(ctx, func(tx *store.Tx) error {
-		c, err := tx.AuthCode(hash, time.Now())
-		if err != nil {
+	check := func(c store.AuthCode, err error) error {
+		if err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}
-		ready, err = mayExchange(c, verifier, approvalCode)
+		ready, err = l.mayExchange(c, approvalCode, now)
 		return err
-	})
+	}
+	err = a.store.View(ctx, func(tx *store.Tx) error { return check(tx.AuthCode(hash)) })
 	if err != nil || !ready {
 		return "", err
 	}
-	now, fresh := time.Now(), newPAT()
 	err = a.store.Update(ctx, func(tx *store.Tx) error {
-		c, err := tx.LockAuthCode(hash, now)
-		if err != nil {
+		c, err := tx.LockAuthCode(hash)
+		if err := check(c, err); err != nil || !ready {
 			return err
 		}
-		if ready, err = mayExchange(c, verifier, approvalCode); err != nil || !ready {
-			return err
-		}
-		token, err = a.issue(tx, c, fresh, now)
+		token, err = a.issue(tx, l, c, fresh, now)
 		return err
 	})
 	if err != nil || !ready {
@@ -146,41 +132,47 @@ func (a *Auth) ExchangeLogin(ctx context.Context, code, verifier, approvalCode s
 	return token, nil
 }
 
-const loginTable = "auth_code"
-
-// issue makes a token for an approved login, or gives the one it made before.
-func (a *Auth) issue(tx *store.Tx, c store.AuthCode, fresh string, now time.Time) (string, error) {
-	if c.Sealed != nil {
-		plain, err := a.sealer.Open(c.Sealed, loginTable, c.Hash)
-		return string(plain), err
-	}
-	if err := tx.AddPAT(a.sealer.patRow(c.UserID, "Command line login", fresh, false, now)); err != nil {
-		return "", err
-	}
-	c.Sealed, c.ExpiresAt = a.sealer.Seal([]byte(fresh), loginTable, c.Hash), now.Add(repeatTTL)
-	return fresh, tx.SaveAuthCode(c)
-}
-
-// mayExchange checks the proofs of a program that asks for its token. ready is false
-// while the login is not approved.
-func mayExchange(c store.AuthCode, verifier, approvalCode string) (ready bool, err error) {
-	if c.Approval == store.ApprovalPoll {
-		return c.UserID != "", nil
-	}
-	sum := sha256.Sum256([]byte(verifier))
-	if !SameText(base64.RawURLEncoding.EncodeToString(sum[:]), c.Challenge) {
-		return false, fault.New(fault.Forbidden, "This login was begun by another program")
-	}
-	if c.UserID == "" {
+// mayExchange checks what the browser has brought. c is zero while the login is not
+// approved, and ready is false then.
+func (l Login) mayExchange(c store.AuthCode, approvalCode string, now time.Time) (ready bool, err error) {
+	switch {
+	case c.Sealed == nil && l.expired(now), c.Sealed != nil && !now.Before(c.ExpiresAt):
+		return false, errNoLogin
+	case c.UserID == "":
 		return false, nil
-	}
-	if !SameText(digest(plainApproval(approvalCode)), c.ApprovalHash) {
+	case !SameText(digest(plainApproval(approvalCode)), c.ApprovalHash):
 		return false, fault.New(fault.Malformed, "Approval code is not valid")
 	}
 	return true, nil
 }
 
-// same compares texts in constant time.
+const loginTable = "auth_code"
+
+// issue makes a token for an approved login, or gives the one it made before. The row stays
+// for as long as the code is good, so that nobody approves it once more.
+func (a *Auth) issue(tx *store.Tx, l Login, c store.AuthCode, fresh string, now time.Time) (string, error) {
+	if c.Sealed != nil {
+		plain, err := a.sealer.Open(c.Sealed, loginTable, c.Hash)
+		return string(plain), err
+	}
+	if err := tx.AddPAT(a.sealer.patRow(c.UserID, l.tokenName(), fresh, false, now)); err != nil {
+		return "", err
+	}
+	return fresh, tx.IssueAuthCode(c.Hash, a.sealer.Seal([]byte(fresh), loginTable, c.Hash), now.Add(repeatTTL))
+}
+
+// tokenName is what the login's token is called where tokens are listed.
+func (l Login) tokenName() string {
+	name := "Command line login"
+	if l.Address != "" {
+		name += " from " + l.Address
+	}
+	if l.Client != "" {
+		name += " (" + l.Client + ")"
+	}
+	return name
+}
+
 // SameText compares what a caller gave with a secret, in a time that does not tell how
 // much of it is right.
 func SameText(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

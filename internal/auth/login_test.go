@@ -2,7 +2,7 @@ package auth_test
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
+	"log/slog"
 	"regexp"
 	"strings"
 	"sync"
@@ -17,9 +17,21 @@ import (
 
 const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 
-func challenge() string {
-	sum := sha256.Sum256([]byte(verifier))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+// asked is a login as a command line begins it, which waits at a port or, with 0, for a person.
+func asked(port int) auth.Login {
+	return auth.Login{Challenge: sha256.Sum256([]byte(verifier)), CallbackPort: port, Address: "203.0.113.7", Client: "node"}
+}
+
+// word is what a person types of a login's code to approve it.
+func word(code string) string { return code[:4] }
+
+func (w *world) approve(t *testing.T, code string) (approvalCode string) {
+	t.Helper()
+	_, approvalCode, err := w.ApproveLogin(t.Context(), code, word(code), w.user(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return approvalCode
 }
 
 func (w *world) user(t *testing.T) string {
@@ -33,53 +45,52 @@ func (w *world) user(t *testing.T) string {
 
 func TestLogin(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		name string
-		req  auth.LoginRequest
-		want store.Approval
-	}{
-		{"poll", auth.LoginRequest{}, store.ApprovalPoll},
-		{"poll although there is a port", auth.LoginRequest{CallbackPort: 4000}, store.ApprovalPoll},
-		{"paste", auth.LoginRequest{Challenge: challenge()}, store.ApprovalPaste},
-		{"callback", auth.LoginRequest{Challenge: challenge(), CallbackPort: 4000}, store.ApprovalCallback},
-	} {
-		t.Run(c.name, func(t *testing.T) {
+	for want, req := range map[store.Approval]auth.Login{store.ApprovalPaste: asked(0), store.ApprovalCallback: asked(4000)} {
+		t.Run(string(want), func(t *testing.T) {
 			t.Parallel()
 			w := setup(t)
-			code, approval, err := w.BeginLogin(t.Context(), c.req)
-			if err != nil || approval != c.want {
-				t.Fatalf("BeginLogin: %q, %v", approval, err)
-			}
-			proof := ""
-			if c.req.Challenge != "" {
-				proof = verifier
-			}
-			if token, err := w.ExchangeLogin(t.Context(), code, proof, ""); err != nil || token != "" {
+			before := time.Now().Truncate(time.Microsecond)
+			code := w.BeginLogin(req)
+			if token, err := w.ExchangeLogin(t.Context(), code, verifier, ""); err != nil || token != "" {
 				t.Fatalf("before the approval: %q, %v", token, err)
 			}
-			if p, err := w.PendingLogin(t.Context(), code); err != nil || p.Approval != c.want {
-				t.Fatalf("PendingLogin: %+v, %v", p, err)
+			shown, err := w.PendingLogin(t.Context(), code)
+			if shown.Began.Before(before) || time.Since(shown.Began) > time.Minute {
+				t.Errorf("began at %v", shown.Began)
 			}
-			ok, err := w.ApproveLogin(t.Context(), code, w.user(t))
-			if err != nil || ok.Approval != c.want {
-				t.Fatalf("ApproveLogin: %+v, %v", ok, err)
+			said := shown
+			said.Began = time.Time{}
+			if err != nil || said != req || shown.Approval() != want {
+				t.Fatalf("PendingLogin: %+v, %v", shown, err)
 			}
-			if (ok.Code == "") != (c.want == store.ApprovalPoll) || (ok.CallbackPort == 0) != (c.want != store.ApprovalCallback) {
-				t.Errorf("approved: %+v", ok)
+			l, proof, err := w.ApproveLogin(t.Context(), code, strings.ToLower(word(code))+"-", w.user(t))
+			if err != nil || l != shown {
+				t.Fatalf("ApproveLogin: %+v, %v", l, err)
 			}
-			token, err := w.ExchangeLogin(t.Context(), code, proof, ok.Code)
+			token, err := w.ExchangeLogin(t.Context(), code, verifier, proof)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if p, err := w.PAT(t.Context(), token); err != nil || p.UserID != w.user(t) {
 				t.Errorf("the token is %+v, %v", p, err)
 			}
-			if again, err := w.ExchangeLogin(t.Context(), code, proof, ok.Code); err != nil || again != token {
+			if again, err := w.ExchangeLogin(t.Context(), code, verifier, proof); err != nil || again != token {
 				t.Errorf("a repeated call: %q, %v; want the same token", again, err)
 			}
-			if _, err := w.ApproveLogin(t.Context(), code, w.user(t)); !fault.Is(err, fault.Conflict) {
+			if _, _, err := w.ApproveLogin(t.Context(), code, word(code), w.user(t)); !fault.Is(err, fault.Conflict) {
 				t.Errorf("approved after it was completed: %v", err)
 			}
+			if _, err := w.PendingLogin(t.Context(), code); !fault.Is(err, fault.Conflict) {
+				t.Errorf("shown after it was completed: %v", err)
+			}
+			w.view(t, func(tx *store.Tx) error {
+				var name string
+				err := tx.QueryRow(`SELECT name FROM pat WHERE sealed IS NULL`).Scan(&name)
+				if name != "Command line login from 203.0.113.7 (node)" {
+					t.Errorf("the token is called %q", name)
+				}
+				return err
+			})
 		})
 	}
 }
@@ -87,40 +98,45 @@ func TestLogin(t *testing.T) {
 func TestLoginProofs(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	code, _, err := w.BeginLogin(t.Context(), auth.LoginRequest{Challenge: challenge()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, err := w.ApproveLogin(t.Context(), code, w.user(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ok, err := w.ApproveLogin(t.Context(), code, w.user(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !regexp.MustCompile(`^[2-9A-HJ-NP-Z]{4}(-[2-9A-HJ-NP-Z]{4}){2}$`).MatchString(ok.Code) || ok.Code == first.Code {
-		t.Errorf("codes %q and %q", first.Code, ok.Code)
+	code := w.BeginLogin(asked(0))
+	first := w.approve(t, code)
+	proof := w.approve(t, code)
+	if !regexp.MustCompile(`^[2-9A-HJ-NP-Z]{4}(-[2-9A-HJ-NP-Z]{4}){2}$`).MatchString(proof) || proof == first {
+		t.Errorf("codes %q and %q", first, proof)
 	}
 	for _, c := range []struct {
 		name, code, verifier, approval string
 		kind                           fault.Kind
 	}{
-		{"unknown login", "x", verifier, ok.Code, fault.NotFound},
-		{"no verifier", code, "", ok.Code, fault.Forbidden},
-		{"wrong verifier", code, verifier + "x", ok.Code, fault.Forbidden},
-		{"challenge for verifier", code, challenge(), ok.Code, fault.Forbidden},
+		{"unknown login", "x", verifier, proof, fault.NotFound},
+		{"no verifier", code, "", proof, fault.Forbidden},
+		{"wrong verifier", code, verifier + "x", proof, fault.Forbidden},
 		{"no approval code", code, verifier, "", fault.Malformed},
 		{"wrong approval code", code, verifier, "AAAA-AAAA-AAAA", fault.Malformed},
-		{"replaced approval code", code, verifier, first.Code, fault.Malformed},
+		{"replaced approval code", code, verifier, first, fault.Malformed},
 	} {
 		if token, err := w.ExchangeLogin(t.Context(), c.code, c.verifier, c.approval); !fault.Is(err, c.kind) || token != "" {
 			t.Errorf("%s: %q, %v, want kind %v", c.name, token, err, c.kind)
 		}
 	}
-	typed := strings.ToLower(strings.ReplaceAll(ok.Code, "-", " "))
+	typed := strings.ToLower(strings.ReplaceAll(proof, "-", " "))
 	if token, err := w.ExchangeLogin(t.Context(), code, verifier, typed); err != nil || token == "" {
 		t.Errorf("typed as %q: %q, %v", typed, token, err)
+	}
+}
+
+// TestApprovalWantsTheCodeRead: without the characters that begin the code nothing is approved.
+func TestApprovalWantsTheCodeRead(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	code := w.BeginLogin(asked(0))
+	for _, typed := range []string{"", "AAA", "0000", code[:3], code} {
+		if _, _, err := w.ApproveLogin(t.Context(), code, typed, w.user(t)); !fault.Is(err, fault.Malformed) {
+			t.Errorf("typed %q: %v", typed, err)
+		}
+	}
+	if token, err := w.ExchangeLogin(t.Context(), code, verifier, "x"); err != nil || token != "" {
+		t.Errorf("approved all the same: %q, %v", token, err)
 	}
 }
 
@@ -128,29 +144,26 @@ func TestLoginExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := setup(t)
-		late, _, err := w.BeginLogin(t.Context(), auth.LoginRequest{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(auth.LoginTTL - 1)
-		if _, err := w.ApproveLogin(t.Context(), late, w.user(t)); err != nil {
-			t.Fatal(err)
-		}
-		if token, err := w.ExchangeLogin(t.Context(), late, "", ""); err != nil || token == "" {
+		late := w.BeginLogin(asked(0))
+		time.Sleep(auth.LoginTTL - time.Microsecond)
+		proof := w.approve(t, late)
+		if token, err := w.ExchangeLogin(t.Context(), late, verifier, proof); err != nil || token == "" {
 			t.Fatalf("%q, %v", token, err)
 		}
-		time.Sleep(time.Minute)
-		if _, err := w.ExchangeLogin(t.Context(), late, "", ""); !fault.Is(err, fault.NotFound) {
+		time.Sleep(time.Minute - 1)
+		if token, err := w.ExchangeLogin(t.Context(), late, verifier, proof); err != nil || token == "" {
+			t.Errorf("within a minute the token is not given again: %q, %v", token, err)
+		}
+		time.Sleep(1)
+		if _, err := w.ExchangeLogin(t.Context(), late, verifier, proof); !fault.Is(err, fault.NotFound) {
 			t.Errorf("a token given out is given again a minute later: %v", err)
 		}
-		code, _, err := w.BeginLogin(t.Context(), auth.LoginRequest{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		code := w.BeginLogin(asked(0))
 		time.Sleep(auth.LoginTTL)
+		_, _, approved := w.ApproveLogin(t.Context(), code, word(code), w.user(t))
 		for name, err := range map[string]error{
-			"exchange": second(w.ExchangeLogin(t.Context(), code, "", "")),
-			"approve":  second(w.ApproveLogin(t.Context(), code, w.user(t))),
+			"exchange": second(w.ExchangeLogin(t.Context(), code, verifier, "")),
+			"approve":  approved,
 			"page":     second(w.PendingLogin(t.Context(), code)),
 		} {
 			if !fault.Is(err, fault.NotFound) {
@@ -160,22 +173,120 @@ func TestLoginExpires(t *testing.T) {
 	})
 }
 
+// TestOneCodeMakesOneToken: also when the minute is over in which it is given again, and when
+// others have been approved since, whose approval removes what is old.
+func TestOneCodeMakesOneToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := setup(t)
+		code := w.BeginLogin(asked(0))
+		if token, err := w.ExchangeLogin(t.Context(), code, verifier, w.approve(t, code)); err != nil || token == "" {
+			t.Fatalf("%q, %v", token, err)
+		}
+		for range 9 {
+			time.Sleep(time.Minute)
+			for range 30 {
+				w.approve(t, w.BeginLogin(asked(0)))
+			}
+			if _, _, err := w.ApproveLogin(t.Context(), code, word(code), w.user(t)); !fault.Is(err, fault.Conflict) {
+				t.Errorf("approved once more: %v", err)
+			}
+		}
+		time.Sleep(time.Minute)
+		if _, _, err := w.ApproveLogin(t.Context(), code, word(code), w.user(t)); !fault.Is(err, fault.NotFound) {
+			t.Errorf("approved when it is over: %v", err)
+		}
+	})
+}
+
+// TestLoginsNobodyApprovedAreNoRows: any number of them, and of those that were approved and
+// not fetched a user has a few at a time, the newest.
+func TestLoginsNobodyApprovedAreNoRows(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	rows := func() (n int) {
+		w.view(t, func(tx *store.Tx) error { return tx.QueryRow(`SELECT count(*) FROM auth_code`).Scan(&n) })
+		return n
+	}
+	var codes, proofs []string
+	for range 10_000 {
+		codes = append(codes, w.BeginLogin(asked(0)))
+	}
+	if n := rows(); n != 0 {
+		t.Errorf("%d rows of logins that nobody has approved", n)
+	}
+	for _, code := range codes[:25] {
+		proofs = append(proofs, w.approve(t, code))
+	}
+	if n := rows(); n != 20 {
+		t.Errorf("%d rows of 25 approved logins, want 20", n)
+	}
+	for i, proof := range proofs {
+		token, err := w.ExchangeLogin(t.Context(), codes[i], verifier, proof)
+		if want := i >= 5; err != nil || (token != "") != want {
+			t.Errorf("login %d: %q, %v, want a token %v", i, token, err, want)
+		}
+	}
+}
+
+// TestNodesKnowEachOthersLogins: those with the same key, and no others.
+func TestNodesKnowEachOthersLogins(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	code := w.BeginLogin(asked(0))
+	node := func(fill byte) *auth.Auth {
+		return auth.New(w.store, sealer(t, fill), slog.New(slog.DiscardHandler))
+	}
+	if _, err := node(1).PendingLogin(t.Context(), code); err != nil {
+		t.Errorf("another node: %v", err)
+	}
+	if _, err := node(2).PendingLogin(t.Context(), code); !fault.Is(err, fault.NotFound) {
+		t.Errorf("a stranger's server: %v", err)
+	}
+}
+
+// FuzzLoginCode: no code but the one that was made is taken, whatever is done to it.
+func FuzzLoginCode(f *testing.F) {
+	w := setup(f)
+	code := w.BeginLogin(asked(4000))
+	for _, text := range []string{"", "-", code[:4], code[:5], code + "A", code[1:], "AAAA" + code[4:], strings.ToLower(code), code[:len(code)-1], "AAAA-" + strings.Repeat("A", 110)} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if _, err := w.PendingLogin(t.Context(), text); text != code && !fault.Is(err, fault.NotFound) {
+			t.Errorf("%q: %v", text, err)
+		}
+	})
+}
+
+// TestLoginCodesFitALink: also with the longest names they are short, and plain in a URL.
+func TestLoginCodesFitALink(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	l := auth.Login{CallbackPort: 65535, Address: "2001:db8::1", Client: "caf\u00e9\n" + strings.Repeat("x", 1000)}
+	code := w.BeginLogin(l)
+	if !regexp.MustCompile(`^[2-9A-HJ-NP-Z]{4}-[-_A-Za-z0-9]{1,195}$`).MatchString(code) {
+		t.Errorf("%d characters: %s", len(code), code)
+	}
+	if got, err := w.PendingLogin(t.Context(), code); err != nil || got.Client != "caf???"+strings.Repeat("x", 58) || got.Address != l.Address {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if short := w.BeginLogin(asked(0)); len(short) > 120 {
+		t.Errorf("%d characters: %s", len(short), short)
+	}
+}
+
 func TestConcurrentExchangeMakesOneToken(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	code, _, err := w.BeginLogin(t.Context(), auth.LoginRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.ApproveLogin(t.Context(), code, w.user(t)); err != nil {
-		t.Fatal(err)
-	}
+	code := w.BeginLogin(asked(0))
+	proof := w.approve(t, code)
 	tokens := make([]string, 8)
 	var wg sync.WaitGroup
 	for i := range tokens {
 		wg.Go(func() {
 			var err error
-			if tokens[i], err = w.ExchangeLogin(t.Context(), code, "", ""); err != nil {
+			if tokens[i], err = w.ExchangeLogin(t.Context(), code, verifier, proof); err != nil {
 				t.Error(err)
 			}
 		})
@@ -204,7 +315,7 @@ func TestSignIn(t *testing.T) {
 		"password, address as typed": {" Admin@Sear.local ", w.admin.Password},
 		"token":                      {"", w.keys.PersonalAccessToken},
 	} {
-		session, err := w.SignIn(t.Context(), c.email, c.secret)
+		session, err := w.SignIn(t.Context(), "203.0.113.7", c.email, c.secret)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -225,7 +336,7 @@ func TestSignIn(t *testing.T) {
 		"unknown token":   {w.admin.Email, "tr_pat_x"},
 		"secret key":      {w.admin.Email, w.keys.SecretKeys.Dev},
 	} {
-		_, err := w.SignIn(t.Context(), c.email, c.secret)
+		_, err := w.SignIn(t.Context(), "203.0.113.7", c.email, c.secret)
 		refused(t, name, err, "The e-mail address, password or token is not right")
 	}
 }
@@ -234,7 +345,7 @@ func TestSessionExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := setup(t)
-		session, err := w.SignIn(t.Context(), "", w.keys.PersonalAccessToken)
+		session, err := w.SignIn(t.Context(), "203.0.113.7", "", w.keys.PersonalAccessToken)
 		if err != nil {
 			t.Fatal(err)
 		}

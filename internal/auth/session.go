@@ -21,9 +21,11 @@ var errSignIn = fault.New(fault.Unauthorized, "The e-mail address, password or t
 
 // SignIn begins a browser session for a user who gives a password, or a personal access
 // token in its place; with the latter the address does not matter. The session is known
-// by the returned text, which is kept as a hash only.
-func (a *Auth) SignIn(ctx context.Context, email, secret string) (session string, err error) {
-	userID, err := a.identify(ctx, email, secret)
+// by the returned text, which is kept as a hash only. client is the network that asks, see
+// rest.ClientNetwork: with a password it is a fault.Limit when that, or too many others, wait
+// for an answer.
+func (a *Auth) SignIn(ctx context.Context, client, email, secret string) (session string, err error) {
+	userID, err := a.identify(ctx, client, email, secret)
 	if err != nil {
 		return "", err
 	}
@@ -35,7 +37,7 @@ func (a *Auth) SignIn(ctx context.Context, email, secret string) (session string
 	return session, err
 }
 
-func (a *Auth) identify(ctx context.Context, email, secret string) (userID string, err error) {
+func (a *Auth) identify(ctx context.Context, client, email, secret string) (userID string, err error) {
 	if strings.HasPrefix(secret, tenant.PATPrefix) {
 		p, err := a.PAT(ctx, secret)
 		if fault.Is(err, fault.Unauthorized) {
@@ -52,8 +54,12 @@ func (a *Auth) identify(ctx context.Context, email, secret string) (userID strin
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return "", err
 	}
-	if !a.passwordMatches(ctx, hash, secret) {
-		return "", errSignIn
+	matches, err := a.passwordMatches(ctx, client, hash, secret)
+	if err == nil && !matches {
+		err = errSignIn
+	}
+	if err != nil {
+		return "", err
 	}
 	return u.ID, nil
 }
@@ -68,18 +74,17 @@ var decoy = sync.OnceValue(func() []byte {
 	return hash
 })
 
-func (a *Auth) passwordMatches(ctx context.Context, hash, password string) bool {
-	select {
-	case a.hashing <- struct{}{}:
-		defer func() { <-a.hashing }()
-	case <-ctx.Done():
-		return false
+func (a *Auth) passwordMatches(ctx context.Context, client, hash, password string) (bool, error) {
+	end, err := a.hashing.begin(ctx, client)
+	if err != nil {
+		return false, err
 	}
+	defer end()
 	if hash == "" {
 		_ = bcrypt.CompareHashAndPassword(decoy(), []byte(password))
-		return false
+		return false, nil
 	}
-	return bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
+	return bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil, nil
 }
 
 // SessionUser is who a session belongs to: fault.Unauthorized when there is no such

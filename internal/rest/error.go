@@ -64,6 +64,10 @@ func WithHeader(err error, key, value string) error {
 	return edited{err, func(p *reply) { p.header.Set(key, value) }}
 }
 
+// Headers sets the headers that err was given by [WithHeader], for who answers it in another
+// form than [WriteError].
+func Headers(h http.Header, err error) { (&reply{header: h, body: map[string]any{}}).apply(err) }
+
 // WriteError answers the request with err: the one place where a fault becomes a
 // status, headers and a body {"error": message}. The cause of an internal error is
 // logged and never sent. A request canceled by its client, or by a server that is

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -122,52 +123,92 @@ func TestAuthCodes(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, st *store.Store) {
 		u := seedTenancy(t, st, "a").user
-		c := store.AuthCode{
-			Hash: "c1", Approval: store.ApprovalCallback, Challenge: "ch", CallbackPort: 4000, CreatedAt: now, ExpiresAt: now.Add(time.Hour),
+		c := store.AuthCode{Hash: "c1", Approval: store.ApprovalCallback, UserID: u.ID, ApprovalHash: "ah", BeganAt: now, ExpiresAt: now.Add(time.Hour)}
+		approve := func(tx *store.Tx, c store.AuthCode, at time.Time) error {
+			return tx.ApproveAuthCode(c, at, at.Add(-time.Hour))
 		}
-		poll := store.AuthCode{Hash: "c2", Approval: store.ApprovalPoll, CreatedAt: now, ExpiresAt: now.Add(time.Minute)}
-		update(t, st, func(tx *store.Tx) error {
-			for _, c := range []store.AuthCode{c, poll} {
-				if err := tx.AddAuthCode(c); err != nil {
-					return err
-				}
-				got, err := tx.AuthCode(c.Hash, now)
-				if diff := cmp.Diff(c, got); err != nil || diff != "" {
-					t.Errorf("AuthCode: %v\n%s", err, diff)
-				}
+		read := func(tx *store.Tx, hash string, want store.AuthCode) {
+			t.Helper()
+			got, err := tx.AuthCode(hash)
+			if diff := cmp.Diff(want, got); err != nil || diff != "" {
+				t.Errorf("AuthCode: %v\n%s", err, diff)
 			}
-			c.UserID, c.ApprovalHash, c.Sealed, c.ExpiresAt = u.ID, "ah", []byte{1}, now.Add(2*time.Hour)
-			if err := tx.SaveAuthCode(c); err != nil {
+		}
+		update(t, st, func(tx *store.Tx) error {
+			if _, err := tx.AuthCode(c.Hash); !fault.Is(err, fault.NotFound) {
+				t.Errorf("not approved: %v", err)
+			}
+			if err := approve(tx, c, now); err != nil {
 				return err
 			}
-			got, err := tx.LockAuthCode(c.Hash, now.Add(90*time.Minute))
+			read(tx, c.Hash, c)
+			c.ApprovalHash = "replaced"
+			if err := approve(tx, c, now); err != nil {
+				return err
+			}
+			read(tx, c.Hash, c)
+			c.Sealed, c.ExpiresAt = []byte{1}, now.Add(time.Minute)
+			if err := tx.IssueAuthCode(c.Hash, c.Sealed, c.ExpiresAt); err != nil {
+				return err
+			}
+			got, err := tx.LockAuthCode(c.Hash)
 			if diff := cmp.Diff(c, got); err != nil || diff != "" {
 				t.Errorf("LockAuthCode: %v\n%s", err, diff)
 			}
-			if _, err := tx.AuthCode(poll.Hash, poll.ExpiresAt); !fault.Is(err, fault.NotFound) {
-				t.Errorf("an expired code: %v", err)
+			other := store.AuthCode{Hash: "c2", Approval: store.ApprovalPaste, UserID: u.ID, ApprovalHash: "x", BeganAt: now.Add(30 * time.Minute), ExpiresAt: now.Add(2 * time.Hour)}
+			if err := approve(tx, other, now.Add(time.Hour-1)); err != nil {
+				return err
+			}
+			read(tx, c.Hash, c) // expired, but its code is still good
+			other.Hash = "c3"
+			if err := approve(tx, other, now.Add(time.Hour)); err != nil {
+				return err
+			}
+			if _, err := tx.AuthCode(c.Hash); !fault.Is(err, fault.NotFound) {
+				t.Errorf("expired, and its code as well: %v", err)
 			}
 			return nil
 		})
+		update(t, st, func(tx *store.Tx) error {
+			return tx.IssueAuthCode("c2", []byte{1}, now.Add(time.Minute))
+		})
+		err := st.Update(t.Context(), func(tx *store.Tx) error {
+			return approve(tx, store.AuthCode{Hash: "c2", Approval: store.ApprovalPaste, UserID: u.ID, ApprovalHash: "y", BeganAt: now, ExpiresAt: now}, now)
+		})
+		if !fault.Is(err, fault.Conflict) {
+			t.Errorf("approved after its token was issued: %v", err)
+		}
 	})
 }
 
-func TestAuthCodesAreBounded(t *testing.T) {
+// TestApprovedLoginsAreBounded: the newest of a user stay, and those of others.
+func TestApprovedLoginsAreBounded(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, st *store.Store) {
-		add := func(tx *store.Tx, name string, at time.Time) error {
-			return tx.AddAuthCode(store.AuthCode{Hash: name, Approval: store.ApprovalPoll, CreatedAt: at, ExpiresAt: at.Add(time.Minute)})
+		a, b := seedTenancy(t, st, "a").user, seedTenancy(t, st, "b").user
+		approve := func(tx *store.Tx, name, user string, at time.Time) error {
+			return tx.ApproveAuthCode(store.AuthCode{
+				Hash: name, Approval: store.ApprovalPaste, UserID: user, ApprovalHash: "x", BeganAt: at, ExpiresAt: at.Add(time.Hour),
+			}, at, now)
 		}
 		update(t, st, func(tx *store.Tx) error {
-			for i := range 1000 {
-				if err := add(tx, fmt.Sprint(i), now); err != nil {
+			if err := errors.Join(approve(tx, "of another", b.ID, now), approve(tx, "issued", a.ID, now)); err != nil {
+				return err
+			}
+			if err := tx.IssueAuthCode("issued", []byte{1}, now.Add(time.Minute)); err != nil {
+				return err
+			}
+			for i := range 25 {
+				if err := approve(tx, fmt.Sprint(i), a.ID, now.Add(time.Duration(i)*time.Millisecond)); err != nil {
 					return err
 				}
 			}
-			if err := add(tx, "more", now); !fault.Is(err, fault.Limit) {
-				t.Errorf("one more: %v", err)
+			for name, kept := range map[string]bool{"of another": true, "issued": true, "0": false, "4": false, "5": true, "24": true} {
+				if _, err := tx.AuthCode(name); fault.Is(err, fault.NotFound) == kept {
+					t.Errorf("%s: %v, want it kept %v", name, err, kept)
+				}
 			}
-			return add(tx, "later", now.Add(time.Minute))
+			return nil
 		})
 	})
 }

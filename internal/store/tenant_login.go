@@ -13,74 +13,65 @@ type Approval string
 
 // The ways of approval.
 const (
-	ApprovalPoll     Approval = "poll"     // it asks until the token is there
 	ApprovalPaste    Approval = "paste"    // the person copies a code from the browser
 	ApprovalCallback Approval = "callback" // the browser is sent to a port of the program
 )
 
-// AuthCode is a login that a command line began.
+// AuthCode is a login of a command line that somebody has approved. One that nobody has
+// approved is no row.
 type AuthCode struct {
 	Hash         string // SHA-256 of the code in hex
 	Approval     Approval
-	Challenge    string // PKCE S256 challenge; "" only with ApprovalPoll
-	CallbackPort int    // only with ApprovalCallback
-	UserID       string // who approved it, "" so far nobody
+	UserID       string // who approved it
 	ApprovalHash string // SHA-256 of the approval code in hex
 	Sealed       []byte // the token that was issued, so that a repeated call gets it again
-	CreatedAt    time.Time
-	ExpiresAt    time.Time
+	BeganAt      time.Time
+	ExpiresAt    time.Time // until when the token can be fetched, for the first time or again
 }
 
-// maxAuthCodes bounds the logins under way: anybody may begin one.
-const maxAuthCodes = 1000
+// maxApproved bounds the approved logins of one user that wait for their program.
+const maxApproved = 20
 
-// AddAuthCode inserts a login and removes those that have expired. It is a
-// fault.Limit when too many are under way.
-func (tx *Tx) AddAuthCode(c AuthCode) error {
-	if _, err := tx.Exec(`DELETE FROM auth_code WHERE expires_at <= $1`, c.CreatedAt.UnixMicro()); err != nil {
+// ApproveAuthCode inserts an approved login, or replaces the approval of one that was approved
+// before. It is a fault.Conflict when its token was issued already. Rows of logins that began
+// before the time forgotten, whose codes are good for nothing any more, are removed once they
+// have expired, and those of the user's oldest logins whose token nobody has fetched beyond a few.
+func (tx *Tx) ApproveAuthCode(c AuthCode, now, forgotten time.Time) error {
+	if _, err := tx.Exec(`DELETE FROM auth_code WHERE expires_at <= $1 AND created_at <= $2`, now.UnixMicro(), forgotten.UnixMicro()); err != nil {
 		return err
 	}
-	var pending int
-	if err := tx.QueryRow(`SELECT count(*) FROM auth_code`).Scan(&pending); err != nil {
+	n, err := tx.Exec(`INSERT INTO auth_code (hash, approval, account_id, approval_hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (hash) DO UPDATE SET account_id = excluded.account_id, approval_hash = excluded.approval_hash WHERE auth_code.sealed IS NULL`,
+		c.Hash, string(c.Approval), c.UserID, c.ApprovalHash, c.BeganAt.UnixMicro(), c.ExpiresAt.UnixMicro())
+	if err == nil && n == 0 {
+		err = fault.New(fault.Conflict, "This login has been completed already")
+	}
+	if err != nil {
 		return err
 	}
-	if pending >= maxAuthCodes {
-		return fault.New(fault.Limit, "Too many logins are waiting for approval. Try again in a few minutes.")
-	}
-	var port any
-	if c.CallbackPort != 0 {
-		port = c.CallbackPort
-	}
-	_, err := tx.Exec(`INSERT INTO auth_code (hash, approval, challenge, callback_port, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		c.Hash, string(c.Approval), orNull(c.Challenge), port, c.CreatedAt.UnixMicro(), c.ExpiresAt.UnixMicro())
+	_, err = tx.Exec(`DELETE FROM auth_code WHERE hash IN (SELECT hash FROM auth_code
+		WHERE account_id = $1 AND sealed IS NULL AND hash <> $2 ORDER BY created_at DESC, hash LIMIT 1000 OFFSET $3)`, c.UserID, c.Hash, maxApproved-1)
 	return err
 }
 
-// AuthCode reads a login that has not expired.
-func (tx *Tx) AuthCode(hash string, now time.Time) (AuthCode, error) {
-	return tx.authCode("", hash, now)
-}
+// AuthCode reads an approved login, fault.NotFound when it was not approved. It may have expired.
+func (tx *Tx) AuthCode(hash string) (AuthCode, error) { return tx.authCode("", hash) }
 
-// LockAuthCode reads a login for update.
-func (tx *Tx) LockAuthCode(hash string, now time.Time) (AuthCode, error) {
-	return tx.authCode(" {{lock}}", hash, now)
-}
+// LockAuthCode reads an approved login for update.
+func (tx *Tx) LockAuthCode(hash string) (AuthCode, error) { return tx.authCode(" {{lock}}", hash) }
 
-func (tx *Tx) authCode(lock, hash string, now time.Time) (AuthCode, error) {
+func (tx *Tx) authCode(lock, hash string) (AuthCode, error) {
 	var c AuthCode
-	err := tx.QueryRow(`SELECT hash, approval, challenge, COALESCE(callback_port, 0), account_id, approval_hash, sealed, created_at, expires_at
-		FROM auth_code WHERE hash = $1 AND expires_at > $2`+lock, hash, now.UnixMicro()).
-		Scan(&c.Hash, &c.Approval, text(&c.Challenge), &c.CallbackPort, text(&c.UserID), text(&c.ApprovalHash), &c.Sealed,
-			instant(&c.CreatedAt), instant(&c.ExpiresAt))
+	err := tx.QueryRow(`SELECT hash, approval, account_id, approval_hash, sealed, created_at, expires_at FROM auth_code WHERE hash = $1`+lock, hash).
+		Scan(&c.Hash, &c.Approval, text(&c.UserID), text(&c.ApprovalHash), &c.Sealed, instant(&c.BeganAt), instant(&c.ExpiresAt))
 	if errors.Is(err, sqldb.ErrNoRows) {
-		err = fault.New(fault.NotFound, "Authorization code not found, or expired")
+		err = fault.New(fault.NotFound, "Login not found")
 	}
 	return c, err
 }
 
-// SaveAuthCode writes what changes in the life of a login: who approved it, and what was issued.
-func (tx *Tx) SaveAuthCode(c AuthCode) error {
-	_, err := tx.Exec(`UPDATE auth_code SET account_id = $1, approval_hash = $2, sealed = $3, expires_at = $4 WHERE hash = $5`,
-		orNull(c.UserID), orNull(c.ApprovalHash), blob(c.Sealed), c.ExpiresAt.UnixMicro(), c.Hash)
+// IssueAuthCode notes the token that was issued for an approved login, sealed, and until when it is given again.
+func (tx *Tx) IssueAuthCode(hash string, sealed []byte, until time.Time) error {
+	_, err := tx.Exec(`UPDATE auth_code SET sealed = $1, expires_at = $2 WHERE hash = $3`, blob(sealed), until.UnixMicro(), hash)
 	return err
 }

@@ -1,15 +1,16 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 
+	"sear/internal/auth"
 	"sear/internal/fault"
-	"sear/internal/store"
+	"sear/internal/rest"
 	"sear/internal/tenant"
 )
 
@@ -28,20 +29,32 @@ func (p *Pages) approver(w http.ResponseWriter, r *http.Request) (u tenant.User,
 	return u, false, nil
 }
 
+// approval is what the page shows on which a login is approved.
+type approval struct {
+	auth.Login
+	Elsewhere bool // it began at another address than the browser's
+	Error     string
+}
+
 func (p *Pages) approvalForm(w http.ResponseWriter, r *http.Request) error {
 	u, ok, err := p.approver(w, r)
 	if err != nil || !ok {
 		return err
 	}
-	c, err := p.auth.PendingLogin(r.Context(), chi.URLParam(r, "code"))
+	return p.askApproval(w, r, u, http.StatusOK, "")
+}
+
+func (p *Pages) askApproval(w http.ResponseWriter, r *http.Request, u tenant.User, status int, problem string) error {
+	l, err := p.auth.PendingLogin(r.Context(), chi.URLParam(r, "code"))
 	if err != nil {
 		return err
 	}
-	if c.Approval == store.ApprovalCallback {
-		w.Header().Set("Content-Security-Policy", p.policy(loopback(c.CallbackPort)))
+	if l.CallbackPort != 0 {
+		w.Header().Set("Content-Security-Policy", p.policy(loopback(l.CallbackPort)))
 	}
-	return p.render(w, http.StatusOK, "approve", view{
-		Title: "Approve a command line login", User: u.Email, Content: struct{ Began time.Time }{c.CreatedAt},
+	return p.render(w, status, "approve", view{
+		Title: "Approve a command line login", User: u.Email,
+		Content: approval{Login: l, Elsewhere: l.Address != "" && l.Address != rest.ClientAddress(r), Error: problem},
 	})
 }
 
@@ -50,16 +63,23 @@ func (p *Pages) approve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || !ok {
 		return err
 	}
-	done, err := p.auth.ApproveLogin(r.Context(), chi.URLParam(r, "code"), u.ID)
+	if err := parseForm(r); err != nil {
+		return err
+	}
+	l, code, err := p.auth.ApproveLogin(r.Context(), chi.URLParam(r, "code"), r.PostForm.Get("typed"), u.ID)
+	var refused *fault.Error
+	if errors.As(err, &refused) && refused.Kind == fault.Malformed {
+		return p.askApproval(w, r, u, http.StatusBadRequest, refused.Msg)
+	}
 	if err != nil {
 		return err
 	}
-	if done.Approval == store.ApprovalCallback {
-		q := url.Values{"approval_code": {done.Code}}
-		http.Redirect(w, r, loopback(done.CallbackPort)+"/callback?"+q.Encode(), http.StatusSeeOther)
+	if l.CallbackPort != 0 {
+		q := url.Values{"approval_code": {code}}
+		http.Redirect(w, r, loopback(l.CallbackPort)+"/callback?"+q.Encode(), http.StatusSeeOther)
 		return nil
 	}
-	return p.render(w, http.StatusOK, "approved", view{Title: "Login approved", User: u.Email, Content: struct{ Code string }{done.Code}})
+	return p.render(w, http.StatusOK, "approved", view{Title: "Login approved", User: u.Email, Content: struct{ Code string }{code}})
 }
 
 // loopback is where a command line listens that runs beside the browser.

@@ -8,6 +8,7 @@ import (
 
 	"sear/internal/auth"
 	"sear/internal/fault"
+	"sear/internal/rest"
 	"sear/internal/tenant"
 )
 
@@ -36,17 +37,23 @@ func (p *Pages) loginForm(w http.ResponseWriter, r *http.Request) error {
 	return p.render(w, http.StatusOK, "login", view{Title: "Sign in", Content: loginView{Next: next, Email: email}})
 }
 
+// signInAgain are the refusals after which the sign-in page is shown once more.
+var signInAgain = map[fault.Kind]int{fault.Unauthorized: http.StatusUnauthorized, fault.Limit: http.StatusTooManyRequests}
+
 func (p *Pages) login(w http.ResponseWriter, r *http.Request) error {
 	if err := parseForm(r); err != nil {
 		return err
 	}
 	next, email := localPath(r.PostForm.Get("next")), r.PostForm.Get("email")
-	session, err := p.auth.SignIn(r.Context(), email, r.PostForm.Get("password"))
+	err := p.auth.Admit(r)
+	var session string
+	if err == nil {
+		session, err = p.auth.SignIn(r.Context(), rest.ClientNetwork(r), email, r.PostForm.Get("password"))
+	}
 	var refused *fault.Error
-	if errors.As(err, &refused) && refused.Kind == fault.Unauthorized {
-		return p.render(w, http.StatusUnauthorized, "login", view{
-			Title: "Sign in", Content: loginView{Next: next, Email: email, Error: refused.Msg},
-		})
+	if status, again := signInAgain[fault.KindOf(err)]; again && errors.As(err, &refused) {
+		rest.Headers(w.Header(), err)
+		return p.render(w, status, "login", view{Title: "Sign in", Content: loginView{Next: next, Email: email, Error: refused.Msg}})
 	}
 	if err != nil {
 		return err

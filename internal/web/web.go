@@ -68,7 +68,8 @@ func (p *Pages) Routes(r chi.Router) {
 	})
 }
 
-// headers keeps what the pages hold out of caches, frames, scripts and referrers.
+// headers keeps what the pages hold out of caches, frames, scripts, the referrers of other
+// sites, and the hands of the window that opened them.
 func (p *Pages) headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -79,6 +80,7 @@ func (p *Pages) headers(next http.Handler) http.Handler {
 		if strings.HasPrefix(p.origin(r), "https://") {
 			h.Set("Strict-Transport-Security", "max-age=31536000") // a year without http, so that nobody leads a browser there
 		}
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		next.ServeHTTP(w, r)
 	})
@@ -118,6 +120,7 @@ func (p *Pages) fail(w http.ResponseWriter, err error) error {
 	if !known || !errors.As(err, &f) {
 		return err
 	}
+	rest.Headers(w.Header(), err)
 	return p.render(w, status, "error", view{Title: "That did not work", Content: f.Msg})
 }
 

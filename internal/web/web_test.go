@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
@@ -10,9 +11,15 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -106,26 +113,22 @@ func (s *site) signIn(t *testing.T) {
 }
 
 // begin opens a login of the command line and returns the path of its page.
-func (s *site) begin(t *testing.T, r auth.LoginRequest) (code, path string) {
-	t.Helper()
-	code, _, err := s.BeginLogin(t.Context(), r)
-	if err != nil {
-		t.Fatal(err)
-	}
+func (s *site) begin(port int) (code, path string) {
+	code = s.BeginLogin(auth.Login{
+		Challenge: sha256.Sum256([]byte(verifier)), CallbackPort: port, Address: "203.0.113.7", Client: `node "<b>`,
+	})
 	return code, auth.ApprovalPath + code
 }
 
 const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 
-func challenge() string {
-	sum := sha256.Sum256([]byte(verifier))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
+// typed is the form of somebody who has read the code.
+func typed(code string) url.Values { return url.Values{"typed": {code[:4]}} }
 
-func TestApprovalByPolling(t *testing.T) {
+func TestApprovalByPasting(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
-	code, path := s.begin(t, auth.LoginRequest{})
+	code, path := s.begin(0)
 
 	p := s.do(t, "GET", path+"?email=me%40example.com", nil)
 	query := url.Values{"email": {"me@example.com"}, "next": {path}}
@@ -140,29 +143,24 @@ func TestApprovalByPolling(t *testing.T) {
 	if p.status != http.StatusSeeOther || p.location != path {
 		t.Fatalf("sign in: %+v", p)
 	}
-	if p := s.do(t, "GET", path, nil); p.status != http.StatusOK || !strings.Contains(p.body, s.admin.Email) {
-		t.Fatalf("approval page: %+v", p)
+	p = s.do(t, "GET", path, nil)
+	for _, want := range []string{s.admin.Email, "203.0.113.7 (this browser is at another address)", "node &#34;&lt;b&gt;", "secret keys of all environments", " UTC"} {
+		if p.status != http.StatusOK || !strings.Contains(p.body, want) {
+			t.Errorf("the page does not say %q: %+v", want, p)
+		}
 	}
-	if token, err := s.ExchangeLogin(t.Context(), code, "", ""); err != nil || token != "" {
-		t.Fatalf("looking at the page approves it: %q, %v", token, err)
+	if strings.Contains(p.body, code[:4]) {
+		t.Error("the page shows what is to be read in the terminal")
 	}
-	if p := s.do(t, "POST", path, url.Values{}); p.status != http.StatusOK || !strings.Contains(p.body, "Return to your terminal") {
-		t.Fatalf("approved: %+v", p)
+	for _, form := range []url.Values{{}, {"typed": {""}}, {"typed": {"0000"}}} {
+		if p := s.do(t, "POST", path, form); p.status != http.StatusBadRequest || !strings.Contains(p.body, "first four characters") {
+			t.Errorf("typed %v: %+v", form, p)
+		}
 	}
-	if token, err := s.ExchangeLogin(t.Context(), code, "", ""); err != nil || token == "" {
-		t.Errorf("after the approval: %q, %v", token, err)
+	if token, err := s.ExchangeLogin(t.Context(), code, verifier, "x"); err != nil || token != "" {
+		t.Fatalf("approved without the code's characters: %q, %v", token, err)
 	}
-	if p := s.do(t, "POST", path, url.Values{}); p.status != http.StatusConflict {
-		t.Errorf("approved once more: %+v", p)
-	}
-}
-
-func TestApprovalByPasting(t *testing.T) {
-	t.Parallel()
-	s := setup(t)
-	s.signIn(t)
-	code, path := s.begin(t, auth.LoginRequest{Challenge: challenge()})
-	p := s.do(t, "POST", path, url.Values{})
+	p = s.do(t, "POST", path, typed(strings.ToLower(code)))
 	shown := regexp.MustCompile(`class="code">([-A-Z0-9]+)<`).FindStringSubmatch(p.body)
 	if p.status != http.StatusOK || shown == nil {
 		t.Fatalf("%+v", p)
@@ -170,18 +168,24 @@ func TestApprovalByPasting(t *testing.T) {
 	if token, err := s.ExchangeLogin(t.Context(), code, verifier, shown[1]); err != nil || token == "" {
 		t.Errorf("with the code shown: %q, %v", token, err)
 	}
+	for _, method := range []string{"GET", "POST"} {
+		if p := s.do(t, method, path, typed(code)); p.status != http.StatusConflict {
+			t.Errorf("%s once more: %+v", method, p)
+		}
+	}
 }
 
 func TestApprovalByCallback(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	s.signIn(t)
-	code, path := s.begin(t, auth.LoginRequest{Challenge: challenge(), CallbackPort: 4321})
-	form := s.do(t, "GET", path, nil)
-	if csp := form.header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' http://127.0.0.1:4321;") {
-		t.Errorf("the browser would not follow the form to the program: %s", csp)
+	code, path := s.begin(4321)
+	for _, form := range []page{s.do(t, "GET", path, nil), s.do(t, "POST", path, url.Values{})} {
+		if csp := form.header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self' http://127.0.0.1:4321;") {
+			t.Errorf("the browser would not follow the form to the program: %s", csp)
+		}
 	}
-	p := s.do(t, "POST", path, url.Values{})
+	p := s.do(t, "POST", path, typed(code))
 	u, err := url.Parse(p.location)
 	if err != nil || p.status != http.StatusSeeOther || u.Scheme+"://"+u.Host+u.Path != "http://127.0.0.1:4321/callback" {
 		t.Fatalf("%+v, %v", p, err)
@@ -283,22 +287,133 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	s.signIn(t)
-	code, path := s.begin(t, auth.LoginRequest{})
+	code, path := s.begin(0)
 	for _, header := range [][]string{
 		{"Sec-Fetch-Site", "cross-site"},
 		{"Sec-Fetch-Site", "same-site"},
+		{"Sec-Fetch-Site", "cross-site", "Origin", s.URL},
 		{"Origin", "https://evil.example"},
 		{"Origin", "null"},
+		{"Origin", s.URL + ".evil.example"},
 	} {
-		if p := s.do(t, "POST", path, url.Values{}, header...); p.status != http.StatusForbidden {
-			t.Errorf("%v: %d", header, p.status)
+		for form, values := range map[string]url.Values{path: typed(code), "/login": {"password": {s.keys.PersonalAccessToken}}, "/logout": {}} {
+			if p := s.do(t, "POST", form, values, header...); p.status != http.StatusForbidden {
+				t.Errorf("%s, %v: %d", form, header, p.status)
+			}
 		}
 	}
-	if token, err := s.ExchangeLogin(t.Context(), code, "", ""); err != nil || token != "" {
+	if token, err := s.ExchangeLogin(t.Context(), code, verifier, "x"); err != nil || token != "" {
 		t.Errorf("approved from elsewhere: %q, %v", token, err)
 	}
-	if p := s.do(t, "POST", path, url.Values{}, "Origin", s.URL, "Sec-Fetch-Site", "same-origin"); p.status != http.StatusOK {
-		t.Errorf("from here: %d", p.status)
+}
+
+// TestNothingIsPressedUnseen: a page of another site can open these in a window of their own
+// while its visitor holds a key. So nothing on them takes the focus, neither by itself nor
+// by a link to its id, nor by a key.
+func TestNothingIsPressedUnseen(t *testing.T) {
+	t.Parallel()
+	templates, err := filepath.Glob("templates/*.html")
+	if err != nil || len(templates) < 6 {
+		t.Fatal(templates, err)
+	}
+	for _, name := range templates {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tag := range regexp.MustCompile(`<[a-z][^>]*>`).FindAllString(string(text), -1) {
+			if regexp.MustCompile(`\s(autofocus|accesskey|tabindex|id)\b`).MatchString(tag) {
+				t.Errorf("%s: %s", name, tag)
+			}
+		}
+	}
+}
+
+// TestGuessesHoldUpNobodyElse: while somebody guesses passwords over sixty connections, who
+// knows one signs in from elsewhere in little more than the time that takes by itself.
+func TestGuessesHoldUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	right := url.Values{"email": {s.admin.Email}, "password": {s.admin.Password}}
+	begin := time.Now()
+	if p := s.do(t, "POST", "/login", right); p.status != http.StatusSeeOther {
+		t.Fatalf("%+v", p)
+	}
+	alone := time.Since(begin)
+
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var guessers sync.WaitGroup
+	var refused, unexplained atomic.Int64
+	begun := make(chan struct{}, 60)
+	for range cap(begun) {
+		guessers.Go(func() {
+			client := &http.Client{Transport: &http.Transport{}}
+			defer client.CloseIdleConnections()
+			for ctx.Err() == nil {
+				form := strings.NewReader(url.Values{"email": {s.admin.Email}, "password": {"guess"}}.Encode())
+				req, err := http.NewRequestWithContext(ctx, "POST", s.URL+"/login", form)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				req.Header.Set("X-Forwarded-For", "203.0.113.7")
+				select {
+				case begun <- struct{}{}:
+				default:
+				}
+				res, err := client.Do(req)
+				if err != nil {
+					continue // the end
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				res.Body.Close()
+				if res.StatusCode == http.StatusTooManyRequests {
+					refused.Add(1)
+					if res.Header.Get("Retry-After") == "" {
+						unexplained.Add(1)
+					}
+				}
+			}
+		})
+	}
+	for len(begun) < cap(begun) {
+		runtime.Gosched()
+	}
+	for i := range 3 {
+		begin = time.Now()
+		if p := s.do(t, "POST", "/login", right); p.status != http.StatusSeeOther {
+			t.Errorf("sign-in %d beside guesses: %+v", i, p)
+		}
+		if took := time.Since(begin); took > time.Second+5*alone {
+			t.Errorf("sign-in %d took %s beside guesses, %s alone", i, took, alone)
+		}
+	}
+	stop()
+	guessers.Wait()
+	if refused.Load() == 0 || unexplained.Load() != 0 {
+		t.Errorf("%d guesses were refused at once, %d of them without saying when to come back", refused.Load(), unexplained.Load())
+	}
+}
+
+// TestOneAddressCannotAskWithoutEnd: what is anonymous is counted by address.
+func TestOneAddressCannotAskWithoutEnd(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	form := url.Values{"email": {`me@"example`}, "password": {"tr_pat_guess"}, "next": {"/account/tokens"}}
+	var last page
+	for range 1000 {
+		if last = s.do(t, "POST", "/login", form, "X-Forwarded-For", "203.0.113.7"); last.status != http.StatusUnauthorized {
+			break
+		}
+	}
+	if last.status != http.StatusTooManyRequests || last.header.Get("Retry-After") != "1" || !strings.Contains(last.body, `value="me@&#34;example"`) {
+		t.Errorf("%+v", last)
+	}
+	form.Set("password", s.keys.PersonalAccessToken)
+	if p := s.do(t, "POST", "/login", form); p.status != http.StatusSeeOther {
+		t.Errorf("from another address: %+v", p)
 	}
 }
 
@@ -308,9 +423,9 @@ func TestEveryPage(t *testing.T) {
 	anonymous := s.do(t, "GET", "/login", nil)
 	tokens := s.do(t, "GET", "/account/tokens", nil)
 	s.signIn(t)
-	_, path := s.begin(t, auth.LoginRequest{Challenge: challenge()})
+	code, path := s.begin(0)
 	for name, p := range map[string]page{
-		"login": anonymous, "tokens": tokens, "approve": s.do(t, "GET", path, nil), "approved": s.do(t, "POST", path, url.Values{}),
+		"login": anonymous, "tokens": tokens, "approve": s.do(t, "GET", path, nil), "approved": s.do(t, "POST", path, typed(code)), "again": s.do(t, "POST", path, url.Values{}),
 		"error": s.do(t, "GET", "/account/authorization-code/nope", nil),
 	} {
 		style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(p.body)
@@ -323,7 +438,7 @@ func TestEveryPage(t *testing.T) {
 			t.Errorf("%s: policy %s does not fit the page", name, csp)
 		}
 		for key, want := range map[string]string{
-			"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+			"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
 		} {
 			if got := p.header.Get(key); got != want {
 				t.Errorf("%s: %s is %q", name, key, got)
