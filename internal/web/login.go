@@ -76,10 +76,16 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) error {
 
 // setCookie keeps a session in the browser for maxAge seconds, or with a negative
 // maxAge removes it. Lax, because the page to approve a login is reached from outside.
+// Secure, when the browser is at an https address, as its Origin says whatever proxies hide:
+// at another it would not keep such a cookie.
 func (p *Pages) setCookie(w http.ResponseWriter, r *http.Request, session string, maxAge int) {
+	at := r.Header.Get("Origin")
+	if at == "" {
+		at = p.origin(r)
+	}
 	http.SetCookie(w, &http.Cookie{
 		Name: sessionCookie, Value: session, Path: "/", MaxAge: maxAge,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(p.origin(r), "https://"),
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(at, "https://"),
 	})
 }
 

@@ -58,7 +58,7 @@ func New(a *auth.Auth, origin func(*http.Request) string, log *slog.Logger) (*Pa
 // Routes adds the pages to a router. Forms sent from pages of other origins are refused.
 func (p *Pages) Routes(r chi.Router) {
 	r.Group(func(r chi.Router) {
-		r.Use(p.headers, http.NewCrossOriginProtection().Handler)
+		r.Use(p.headers, p.ownForms)
 		r.Get("/login", p.page(p.loginForm))
 		r.Post("/login", p.page(p.login))
 		r.Post("/logout", p.page(p.logout))
@@ -68,15 +68,34 @@ func (p *Pages) Routes(r chi.Router) {
 	})
 }
 
+// ownForms refuses what pages of other origins send. A browser says where a form comes from by
+// Sec-Fetch-Site or, where it does not trust the address of the server, as with plain http, by
+// Origin alone. That names the server as the browser knows it, which may be the public URL
+// although a proxy asks under another name.
+func (p *Pages) ownForms(next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		own := r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == p.origin(r)
+		if err := protection.Check(r); err != nil && !own {
+			p.page(func(http.ResponseWriter, *http.Request) error {
+				return fault.Wrap(fault.Forbidden, err, "This form was not sent from a page of this server. If you are on one, the server is reached by a name that it does not know: start it with --public-url.")
+			})(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // headers keeps what the pages hold out of caches, frames, scripts, the referrers of other
-// sites, and the hands of the window that opened them.
+// sites, and the hands of the window that opened them. With forms to this server browsers send
+// its origin, which they would not with a stricter Referrer-Policy.
 func (p *Pages) headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", p.policy(""))
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Referrer-Policy", "same-origin")
 		if strings.HasPrefix(p.origin(r), "https://") {
 			h.Set("Strict-Transport-Security", "max-age=31536000") // a year without http, so that nobody leads a browser there
 		}
@@ -109,7 +128,7 @@ func (p *Pages) page(h rest.Handler) http.HandlerFunc {
 // statuses are the kinds of errors whose message a person can do something about.
 var statuses = map[fault.Kind]int{
 	fault.Malformed: http.StatusBadRequest, fault.NotFound: http.StatusNotFound, fault.Conflict: http.StatusConflict,
-	fault.Limit: http.StatusTooManyRequests, fault.TooLarge: http.StatusRequestEntityTooLarge,
+	fault.Forbidden: http.StatusForbidden, fault.Limit: http.StatusTooManyRequests, fault.TooLarge: http.StatusRequestEntityTooLarge,
 }
 
 // fail answers with a page when the error says something to a person, and otherwise

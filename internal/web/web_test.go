@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -37,7 +38,10 @@ type site struct {
 	client *http.Client // follows no redirects, keeps cookies
 }
 
-func setup(t *testing.T) *site {
+func setup(t *testing.T) *site { return setupAt(t, "") }
+
+// setupAt serves under a public URL or, without one, wherever it is found.
+func setupAt(t *testing.T, public string) *site {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	st, err := store.Open(t.Context(), "sqlite::memory:", log)
@@ -56,7 +60,7 @@ func setup(t *testing.T) *site {
 	if s.keys, err = auth.ReadKeys(t.Context(), st, sealer); err != nil {
 		t.Fatal(err)
 	}
-	pages, err := web.New(s.Auth, func(r *http.Request) string { return "http://" + r.Host }, log)
+	pages, err := web.New(s.Auth, func(r *http.Request) string { return cmp.Or(public, "http://"+r.Host) }, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,6 +95,9 @@ func (s *site) do(t *testing.T, method, path string, form url.Values, header ...
 	}
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
+	}
+	if host := req.Header.Get("Host"); host != "" {
+		req.Host = host
 	}
 	res, err := s.client.Do(req)
 	if err != nil {
@@ -307,6 +314,47 @@ func TestFormsOfOtherSitesAreRefused(t *testing.T) {
 	}
 }
 
+// TestFormsOfThisServerAreTaken: over https, over plain http under any name, where browsers
+// send no Sec-Fetch-Site, and by way of a proxy that asks under a name of its own.
+func TestFormsOfThisServerAreTaken(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ public, host, origin, site string }{
+		"https":                                  {"", "sear.example.com", "https://sear.example.com", "same-origin"},
+		"https without Sec-Fetch-Site":           {"", "sear.example.com", "https://sear.example.com", ""},
+		"plain http":                             {"", "sear.test:3030", "http://sear.test:3030", ""},
+		"a proxy that hides the name":            {"http://sear.lan", "127.0.0.1:3030", "http://sear.lan", ""},
+		"a TLS proxy that hides the name":        {"", "127.0.0.1:3030", "https://sear.example.com", "same-origin"},
+		"that proxy without Sec-Fetch-Site":      {"https://sear.example.com", "127.0.0.1:3030", "https://sear.example.com", ""},
+		"no browser, which sends neither header": {"", "127.0.0.1:3030", "", ""},
+	} {
+		s := setupAt(t, c.public)
+		code, path := s.begin(0)
+		header := []string{"Host", c.host}
+		if c.origin != "" {
+			header = append(header, "Origin", c.origin)
+		}
+		if c.site != "" {
+			header = append(header, "Sec-Fetch-Site", c.site)
+		}
+		p := s.do(t, "POST", "/login", url.Values{"password": {s.keys.PersonalAccessToken}}, header...)
+		cookie, err := http.ParseSetCookie(p.header.Get("Set-Cookie"))
+		if p.status != http.StatusSeeOther || err != nil {
+			t.Errorf("%s: sign in: %+v, %v", name, p, err)
+			continue
+		}
+		if https := strings.HasPrefix(c.origin, "https:"); cookie.Secure != https {
+			t.Errorf("%s: the cookie is secure %v", name, cookie.Secure)
+		}
+		header = append(header, "Cookie", cookie.Name+"="+cookie.Value)
+		if p := s.do(t, "POST", path, typed(code), header...); p.status != http.StatusOK {
+			t.Errorf("%s: approve: %+v", name, p)
+		}
+		if p := s.do(t, "POST", "/logout", url.Values{}, header...); p.status != http.StatusSeeOther {
+			t.Errorf("%s: sign out: %+v", name, p)
+		}
+	}
+}
+
 // TestNothingIsPressedUnseen: a page of another site can open these in a window of their own
 // while its visitor holds a key. So nothing on them takes the focus, neither by itself nor
 // by a link to its id, nor by a key.
@@ -426,7 +474,7 @@ func TestEveryPage(t *testing.T) {
 	code, path := s.begin(0)
 	for name, p := range map[string]page{
 		"login": anonymous, "tokens": tokens, "approve": s.do(t, "GET", path, nil), "approved": s.do(t, "POST", path, typed(code)), "again": s.do(t, "POST", path, url.Values{}),
-		"error": s.do(t, "GET", "/account/authorization-code/nope", nil),
+		"error": s.do(t, "GET", "/account/authorization-code/nope", nil), "refused": s.do(t, "POST", path, typed(code), "Origin", "null"),
 	} {
 		style := regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(p.body)
 		if style == nil {
@@ -438,7 +486,7 @@ func TestEveryPage(t *testing.T) {
 			t.Errorf("%s: policy %s does not fit the page", name, csp)
 		}
 		for key, want := range map[string]string{
-			"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+			"Cache-Control": "no-store", "Referrer-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
 		} {
 			if got := p.header.Get(key); got != want {
 				t.Errorf("%s: %s is %q", name, key, got)
