@@ -230,7 +230,7 @@ export async function mentions(dir, text) {
 }
 
 /** Enough to run node and the server; nothing of the developer's own Sear or Trigger.dev settings. */
-function baseEnv() {
+export function baseEnv() {
   const { PATH, HOME, TMPDIR, LANG } = process.env;
   return Object.fromEntries(Object.entries({ PATH, HOME, TMPDIR, LANG }).filter(([, value]) => value !== undefined));
 }
@@ -255,16 +255,17 @@ function forget(pid) {
   rmSync(join(notes, String(pid)), { force: true });
 }
 
-function start(command, args, { log, cwd, env }) {
+/** Starts a process; pipes is how many more it has after its three. */
+export function start(command, args, { log, cwd, env, pipes = 0 }) {
   const out = openSync(log, "a");
-  const child = spawn(command, args, { cwd, env, detached: true, stdio: ["ignore", out, out] });
+  const child = spawn(command, args, { cwd, env, detached: true, stdio: ["ignore", out, out, ...Array(pipes).fill("pipe")] });
   child.ended = new Promise((done) => child.once("exit", done));
   note(child.pid);
   return child;
 }
 
 /** Ends a process and then whatever is left of its group; returns its exit code or signal. */
-async function end(child, name, timeoutMs) {
+export async function end(child, name, timeoutMs) {
   signal(child.pid, name);
   const stopped = await Promise.race([child.ended.then(() => true), sleep(timeoutMs, false, { ref: false })]);
   signal(-child.pid, "SIGKILL");

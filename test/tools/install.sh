@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need and the machine lacks: Node from nowhere but the
-# machine's packages, and PostgreSQL's server. Locally only a missing Node is an error.
+# machine's packages, PostgreSQL's server, and Chromium. Locally only a missing Node is an error.
 set -eu
 
 as_root() {
@@ -27,3 +27,9 @@ fi
 for proxy in caddy nginx; do
 	if [ "${CI:-}" = true ] && ! command -v $proxy >/dev/null; then install $proxy; fi
 done
+if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then
+	install --no-install-recommends chromium || {
+		echo "Chromium is not installed: no test is done with a browser" >&2
+		[ "${CI:-}" != true ] || exit 1
+	}
+fi
