@@ -279,7 +279,7 @@ func (c *authCodeRequest) Validate() error {
 	sum, err := base64.RawURLEncoding.Strict().DecodeString(c.Challenge)
 	switch {
 	case c.Challenge == "":
-		p.Add("codeChallenge", "Required: use a command line that sends it, such as 4.8.3")
+		p.Add("codeChallenge", "Required (update the CLI to 4.8.3)")
 	case err != nil || len(sum) != sha256.Size:
 		p.Add("codeChallenge", "Must be a SHA-256 in base64url: 43 characters")
 	case c.Method != "S256":

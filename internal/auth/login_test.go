@@ -154,7 +154,7 @@ func TestLoginExpires(t *testing.T) {
 		if token, err := w.ExchangeLogin(t.Context(), late, verifier, proof); err != nil || token == "" {
 			t.Errorf("within a minute the token is not given again: %q, %v", token, err)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if _, err := w.ExchangeLogin(t.Context(), late, verifier, proof); !fault.Is(err, fault.NotFound) {
 			t.Errorf("a token given out is given again a minute later: %v", err)
 		}
