@@ -84,7 +84,7 @@ func (a *API) endAllCredentials(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return rest.JSON(w, http.StatusOK, map[string]int{"ended": ended})
+	return rest.JSON(w, http.StatusOK, map[string]int64{"ended": ended})
 }
 
 // replaceCredential serves POST /api/v1/credentials/{credential}/replace: a new token or key with the

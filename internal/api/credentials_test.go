@@ -146,7 +146,7 @@ func TestPasswordResetEndsSessions(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, s *site) {
 		owner := s.with(s.keys.PersonalAccessToken)
-		session, err := s.auth.SignIn(t.Context(), "", s.keys.PersonalAccessToken)
+		session, err := s.auth.SignIn(t.Context(), "", "", s.keys.PersonalAccessToken)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,11 +154,11 @@ func TestPasswordResetEndsSessions(t *testing.T) {
 		if _, err := s.auth.SessionUser(t.Context(), session); !fault.Is(err, fault.Unauthorized) {
 			t.Errorf("an older session: %v", err)
 		}
-		if _, err := s.auth.SignIn(t.Context(), admin.Email, admin.Password); err != nil {
+		if _, err := s.auth.SignIn(t.Context(), "192.0.2.1", admin.Email, admin.Password); err != nil {
 			t.Errorf("the new password: %v", err)
 		}
 		again := servertest.Post[auth.Admin](t, owner, "/api/v1/account/password/reset", nil)
-		if _, err := s.auth.SignIn(t.Context(), admin.Email, admin.Password); again == admin || !fault.Is(err, fault.Unauthorized) {
+		if _, err := s.auth.SignIn(t.Context(), "192.0.2.1", admin.Email, admin.Password); again == admin || !fault.Is(err, fault.Unauthorized) {
 			t.Errorf("the password before: %v", err)
 		}
 	})
@@ -168,7 +168,7 @@ func TestPasswordResetEndsSessions(t *testing.T) {
 func TestEverythingEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, s *site) {
-		session, err := s.auth.SignIn(t.Context(), "", s.keys.PersonalAccessToken)
+		session, err := s.auth.SignIn(t.Context(), "", "", s.keys.PersonalAccessToken)
 		if err != nil {
 			t.Fatal(err)
 		}

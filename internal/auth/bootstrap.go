@@ -98,7 +98,7 @@ func newSetup(sealer *Sealer, now time.Time) (*setup, error) {
 	s.user = tenant.User{ID: id.New(now), Email: AdminEmail, CreatedAt: now}
 	var err error
 	s.password, s.hash, err = newPassword()
-	s.pat = sealer.patRow(s.user.ID, "Created with the server", newPAT(), true, now)
+	s.pat = sealer.patRow(s.user.ID, builtIn, newPAT(), true, now)
 	return s, err
 }
 

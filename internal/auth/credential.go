@@ -92,29 +92,18 @@ func (a *Auth) replace(tx *store.Tx, userID string, c store.Credential, now time
 // EndAll ends every token and session of a user at once, as after a leak, and replaces the token
 // that `sear keys` prints. The keys of environments are left as they are: they are replaced one by
 // one, so that who runs on them can follow.
-func (a *Auth) EndAll(ctx context.Context, userID string) (ended int, err error) {
-	now, fresh := time.Now(), newPAT()
+func (a *Auth) EndAll(ctx context.Context, userID string) (ended int64, err error) {
+	now := time.Now()
+	fresh := a.sealer.patRow(userID, builtIn, newPAT(), true, now)
 	err = a.store.Update(ctx, func(tx *store.Tx) error {
-		all, err := tx.Credentials(userID, now)
-		if err != nil {
+		shown, err := tx.ShowablePAT()
+		if err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}
-		ended = 0
-		for _, c := range all {
-			if c.Kind == store.CredentialKey {
-				continue
-			}
-			if c.BuiltIn && c.ExpiresAt.IsZero() {
-				if err := tx.AddPAT(a.sealer.patRow(userID, c.Name, fresh, true, now)); err != nil {
-					return err
-				}
-			}
-			if err := tx.EndCredential(c.Kind, c.ID, now); err != nil {
-				return err
-			}
-			ended++
+		if ended, err = tx.EndTokensAndSessions(userID, now); err != nil || shown.UserID != userID {
+			return err
 		}
-		return nil
+		return tx.AddPAT(fresh)
 	})
 	return ended, err
 }

@@ -28,6 +28,9 @@ func newPAT() string { return tenant.PATPrefix + id.Random(id.Readable, 40) }
 
 func newProjectRef() string { return "proj_" + id.Random(id.Lower, 20) }
 
+// builtIn is the name of the token that `sear keys` prints.
+const builtIn = "Created with the server"
+
 // keyTable and patTable bind sealed credentials to their rows.
 const (
 	keyTable = "api_key"

@@ -26,7 +26,7 @@ func TestUseIsNoted(t *testing.T) {
 		if _, err := w.Environment(t.Context(), w.keys.SecretKeys.Prod, ""); err != nil {
 			t.Fatal(err)
 		}
-		session, err := w.SignIn(t.Context(), "", w.keys.PersonalAccessToken)
+		session, err := w.SignIn(t.Context(), "", "", w.keys.PersonalAccessToken)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -51,10 +51,10 @@ func EndCredential(ctx context.Context, cfg Config, id string, log *slog.Logger)
 
 // EndAllCredentials ends all of the administrator's tokens and sessions, and makes another token
 // for `sear keys` to print.
-func EndAllCredentials(ctx context.Context, cfg Config, log *slog.Logger) (ended int, err error) {
+func EndAllCredentials(ctx context.Context, cfg Config, log *slog.Logger) (ended int64, err error) {
 	err = asAdministrator(ctx, cfg, log,
 		func(set KeySet) error {
-			var out struct{ Ended int }
+			var out struct{ Ended int64 }
 			err := set.call(ctx, http.MethodDelete, "/api/v1/credentials", nil, &out)
 			ended = out.Ended
 			return err

@@ -242,9 +242,24 @@ var accountBodies = map[string]adverse{
 	"POST /api/v1/profile/complete": func(w *walk) sent {
 		return personal(w, "/api/v1/profile/complete", fmt.Sprintf(`{"name":%s}`, long(52)), 200)
 	},
-	"POST /api/v1/authorization-code": func(w *walk) sent { return sent{path: "/api/v1/authorization-code", body: `{}`, status: 200} },
+	"POST /api/v1/authorization-code": func(w *walk) sent {
+		return sent{path: "/api/v1/authorization-code", body: `{"codeChallenge":"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk","codeChallengeMethod":"S256"}`, status: 200}
+	},
 	"POST /api/v1/token": func(w *walk) sent {
-		return sent{path: "/api/v1/token", body: fmt.Sprintf(`{"authorizationCode":%q}`, w.login()), status: 200}
+		return sent{path: "/api/v1/token", body: fmt.Sprintf(`{"authorizationCode":%q,"codeVerifier":"v"}`, w.login()), status: 200}
+	},
+
+	"POST /api/v1/account/password/reset": func(w *walk) sent {
+		return sent{client: w.user(), path: "/api/v1/account/password/reset", status: 200}
+	},
+	"DELETE /api/v1/credentials": func(w *walk) sent { return sent{client: w.user(), path: "/api/v1/credentials", status: 200} },
+	"DELETE /api/v1/credentials/{credential}": func(w *walk) sent {
+		token := w.user()
+		return sent{client: token, path: "/api/v1/credentials/" + w.credentialOf(token), status: 200}
+	},
+	"POST /api/v1/credentials/{credential}/replace": func(w *walk) sent {
+		token := w.user()
+		return sent{client: token, path: "/api/v1/credentials/" + w.credentialOf(token) + "/replace", body: `{"graceSeconds":0}`, status: 200}
 	},
 
 	"POST /login": func(w *walk) sent {
@@ -253,7 +268,8 @@ var accountBodies = map[string]adverse{
 	},
 	"POST /logout": func(w *walk) sent { return sent{path: "/logout", header: w.session(), status: 303} },
 	"POST /account/authorization-code/{code}": func(w *walk) sent {
-		return sent{path: "/account/authorization-code/" + w.login(), header: w.session(), status: 200}
+		code := w.login()
+		return sent{path: "/account/authorization-code/" + code, header: w.session(), body: "typed=" + code[:4], status: 200}
 	},
 }
 

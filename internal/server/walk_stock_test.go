@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"sear/internal/engine"
 	"sear/internal/id"
 	domain "sear/internal/run"
+	"sear/internal/servertest"
 	"sear/internal/store"
 	"sear/internal/tenant"
 )
@@ -248,17 +250,52 @@ func (w *walk) variables(override bool) string {
 // session is a browser in which the administrator is signed in.
 func (w *walk) session() http.Header {
 	w.Helper()
-	session, err := w.auth.SignIn(w.Context(), auth.AdminEmail, w.keys.PersonalAccessToken)
+	session, err := w.auth.SignIn(w.Context(), "", auth.AdminEmail, w.keys.PersonalAccessToken)
 	must(w.T, err)
 	return http.Header{"Cookie": {"sear_session=" + session}, "Content-Type": {"application/x-www-form-urlencoded"}}
 }
 
-// login is the code of a login that the command line began.
+// login is the code of a login that the command line began, whose verifier is "v".
 func (w *walk) login() string {
 	w.Helper()
-	code, _, err := w.auth.BeginLogin(w.Context(), auth.LoginRequest{})
-	must(w.T, err)
-	return code
+	return w.auth.BeginLogin(auth.Login{Challenge: sha256.Sum256([]byte("v"))})
+}
+
+// user is the token of a user with as many tokens and sessions as are listed.
+func (w *walk) user() (token string) {
+	w.Helper()
+	now := time.Now()
+	u := tenant.User{ID: id.New(now), Email: w.name("user") + "@sear.test", CreatedAt: now}
+	token = tenant.PATPrefix + u.ID
+	must(w.T, w.store.Update(w.Context(), func(tx *store.Tx) error {
+		if err := tx.AddUser(u, ""); err != nil {
+			return err
+		}
+		for i := range 1000 {
+			name := fmt.Sprint(token, i)
+			if i == 0 {
+				name = token
+			}
+			hash := fmt.Sprintf("%x", sha256.Sum256([]byte(name)))
+			if err := tx.AddPAT(store.PAT{ID: id.New(now), UserID: u.ID, Name: "Login", Hash: hash, CreatedAt: now}); err != nil {
+				return err
+			}
+			if err := tx.AddSession(hash, u.ID, now, now.Add(time.Hour)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	return token
+}
+
+// credentialOf is the id of a token that a user may end.
+func (w *walk) credentialOf(token string) string {
+	w.Helper()
+	var list struct{ Data []struct{ ID string } }
+	got := servertest.Client{URL: w.url, Key: token}.Call(w.T, http.MethodGet, "/api/v1/credentials", nil)
+	must(w.T, json.Unmarshal(got.Body, &list))
+	return list.Data[0].ID
 }
 
 // long is a JSON text of n bytes.

@@ -123,6 +123,17 @@ func (tx *Tx) EndCredential(kind CredentialKind, id string, at time.Time) error 
 	return tx.DeleteSession(id)
 }
 
+// EndTokensAndSessions ends every personal access token and session of a user, and says how many.
+func (tx *Tx) EndTokensAndSessions(userID string, now time.Time) (ended int64, err error) {
+	tokens, err := tx.Exec(`UPDATE pat SET revoked_at = $1 WHERE account_id = $2 AND (revoked_at IS NULL OR revoked_at > $1)`, now.UnixMicro(), userID)
+	if err != nil {
+		return 0, err
+	}
+	sessions, err := tx.Exec(`DELETE FROM session WHERE account_id = $1`, userID)
+	tx.Hint(HintTenant, "")
+	return tokens + sessions, err
+}
+
 // SetPassword replaces a user's password and ends all sessions of the user.
 func (tx *Tx) SetPassword(userID, hash string) error {
 	if _, err := tx.Exec(`UPDATE account SET password_hash = $1 WHERE id = $2`, hash, userID); err != nil {
