@@ -53,8 +53,8 @@ func (a *API) createBatch(w http.ResponseWriter, r *http.Request) error {
 	}
 	b, cached, err := a.engine.CreateBatch(r.Context(), p.Env, engine.NewBatch{
 		RunCount: body.RunCount, Tasks: body.Tasks, ParentID: body.ParentID, ResumeParent: body.ResumeParent && body.ParentID != "",
-		Key:     engine.Key{Text: body.Key.Text, TTL: batchKeyTTL, Options: body.Key.Options},
-		Request: h.request, OneTime: engine.OneTime{Token: p.OneTime, ExpiresAt: p.ExpiresAt},
+		Key:     keyOf(p, wire.Key{Text: body.Key.Text, TTL: batchKeyTTL, Options: body.Key.Options}),
+		Request: run.OwnKey(h.request, p.KeyOwner()), OneTime: engine.OneTime{Token: p.OneTime, ExpiresAt: p.ExpiresAt},
 	})
 	if err != nil {
 		return err
@@ -192,7 +192,7 @@ func (s *itemStream) add(ctx context.Context, item wire.Item) error {
 	if item.Index >= s.batch.RunCount {
 		return fault.Newf(fault.Invalid, "Item index %d exceeds batch runCount %d", item.Index, s.batch.RunCount)
 	}
-	wanted, err := s.api.engineItem(ctx, s.p.Env, s.headers, item)
+	wanted, err := s.api.engineItem(ctx, s.p, s.headers, item)
 	if err != nil {
 		return err
 	}
@@ -205,8 +205,9 @@ func (s *itemStream) add(ctx context.Context, item wire.Item) error {
 }
 
 // engineItem puts an item into the engine's words. What a rule refuses becomes a run
-// that has failed from the start; what breaks the schema is an error, and so is what may work later.
-func (a *API) engineItem(ctx context.Context, env *tenant.Environment, h headers, item wire.Item) (engine.Item, error) {
+// that has failed from the start; what breaks the schema is an error, and so is what the
+// caller may not do, or what may work later.
+func (a *API) engineItem(ctx context.Context, p tenant.Principal, h headers, item wire.Item) (engine.Item, error) {
 	out := engine.Item{Index: item.Index, Trigger: engine.Trigger{Task: item.Task, Traceparent: h.traceparent}, Failed: item.Failed}
 	if out.Failed != nil {
 		return out, nil
@@ -214,7 +215,7 @@ func (a *API) engineItem(ctx context.Context, env *tenant.Environment, h headers
 	wanted, err := item.Trigger(time.Now())
 	var t engine.Trigger
 	if err == nil {
-		t, err = a.engineTrigger(ctx, env, h, item.Task, wanted)
+		t, err = a.engineTrigger(ctx, p, h, item.Task, wanted)
 	}
 	if err == nil {
 		out.Trigger = t
@@ -224,6 +225,8 @@ func (a *API) engineItem(ctx context.Context, env *tenant.Environment, h headers
 	switch {
 	case errors.As(err, &refused) && refused.Kind == fault.Malformed:
 		return out, fault.Newf(fault.Invalid, "Invalid item at index %d: %s", item.Index, refused.Msg)
+	case refused != nil && refused.Kind == fault.Forbidden:
+		return out, err
 	case refused != nil && refused.Kind != fault.Internal && refused.Kind != fault.Unavailable:
 		out.Failed = &run.Error{Type: run.Internal, Code: run.CodeItemUntriggered, Message: refused.Msg}
 		return out, nil

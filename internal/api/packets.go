@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"sear/internal/rest"
 	"sear/internal/run"
 	"sear/internal/store"
+	"sear/internal/tenant"
 )
 
 // packetLife is how long an address of a packet may be used.
@@ -51,7 +53,7 @@ func (a *API) getPacket(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.mayRead(r, path); err != nil {
+	if err := a.mayReadPacket(r.Context(), auth.From(r.Context()), path); err != nil {
 		return err
 	}
 	return a.answerAddress(w, r, http.MethodGet, path, "")
@@ -124,24 +126,56 @@ func packetTarget(envID, path string) string {
 	return packetPrefix + envID + "/" + strings.Join(segments, "/")
 }
 
-// mayRead checks that a credential may read a packet. Most paths cannot be guessed,
-// so whoever knows one has been shown the run it belongs to. Those of outputs begin
-// with the id of their run, which a token must be allowed to read.
-func (a *API) mayRead(r *http.Request, path string) error {
-	p := auth.From(r.Context())
-	first, _, _ := strings.Cut(path, "/")
-	friendly, _, _ := strings.Cut(first, "-") // of the attempt
-	runID, isRun := id.Internal(id.Run, friendly)
-	if !isRun || !strings.HasPrefix(friendly, id.Run+"_") || p.Can("read", "runs", "") {
+// maxSharers is how many of the runs that share a packet are looked at, newest first, for
+// one that a credential reads: replays and repeated payloads share theirs.
+const maxSharers = 1000
+
+// mayReadPacket checks that a credential may read a packet: it may read all runs, or one
+// whose payload or output that is. The path of an output begins with the id of its run,
+// which counts before the run has ended. Who may not read does not learn what there is.
+func (a *API) mayReadPacket(ctx context.Context, p tenant.Principal, path string) error {
+	if p.Can("read", "runs", "") {
 		return nil
 	}
-	var d store.Detail
-	err := a.store.View(r.Context(), func(tx *store.Tx) (err error) {
-		d, err = tx.Detail(p.Env.ID, runID)
+	var runs map[string]store.Detail
+	err := a.store.View(ctx, func(tx *store.Tx) error {
+		owners, err := tx.PacketOwners(store.Packet{EnvID: p.Env.ID, Path: path}, maxSharers)
+		if err != nil {
+			return err
+		}
+		if runID, ok := outputOf(path); ok {
+			owners = append(owners, runID)
+		}
+		runs, err = tx.Summaries(owners)
 		return err
 	})
-	if err == nil && !readsRun(p, d) {
-		err = errForbidden
+	if err != nil {
+		return err
+	}
+	for _, d := range runs {
+		if d.EnvID == p.Env.ID && readsRun(p, d) {
+			return nil
+		}
+	}
+	return errForbidden
+}
+
+// outputOf is the run whose output a path is for, as the SDK names it: run_ID-ATTEMPT/….
+func outputOf(path string) (runID string, ok bool) {
+	first, _, _ := strings.Cut(path, "/")
+	friendly, _, _ := strings.Cut(first, "-")
+	runID, ok = id.Internal(id.Run, friendly)
+	return runID, ok && strings.HasPrefix(friendly, id.Run+"_")
+}
+
+// mayRefer checks that a run of the caller's may have a packet as its payload.
+func (a *API) mayRefer(ctx context.Context, p tenant.Principal, path string) error {
+	if err := blob.CheckPath(path); err != nil {
+		return err
+	}
+	err := a.mayReadPacket(ctx, p, path)
+	if fault.Is(err, fault.Forbidden) {
+		err = fault.New(fault.Forbidden, "payload: this credential may not read the packet that it names")
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"sear/internal/auth"
 	"sear/internal/engine"
 	"sear/internal/fault"
 	"sear/internal/id"
@@ -128,13 +129,13 @@ func (a *API) replayRun(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return refusedReplay(err)
 	}
-	env := environment(r)
-	changed, err := a.engineTrigger(r.Context(), env, h, "", wanted)
+	p := auth.From(r.Context())
+	changed, err := a.engineTrigger(r.Context(), p, h, "", wanted)
 	if err != nil {
 		return err
 	}
-	changed.Request = h.request
-	done, err := a.engine.Replay(r.Context(), env, runID, func(t *engine.Trigger) { body.change(t, changed) })
+	changed.Request = run.OwnKey(h.request, p.KeyOwner())
+	done, err := a.engine.Replay(r.Context(), p.Env, runID, func(t *engine.Trigger) { body.change(t, changed) })
 	if err != nil {
 		return refusedReplay(err)
 	}

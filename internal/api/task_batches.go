@@ -10,6 +10,7 @@ import (
 	"sear/internal/fault"
 	"sear/internal/id"
 	"sear/internal/rest"
+	"sear/internal/run"
 	"sear/internal/store"
 	"sear/internal/wire"
 )
@@ -156,13 +157,13 @@ func (a *API) wholeBatch(w http.ResponseWriter, r *http.Request, body wire.Batch
 	}
 	items := make([]engine.Item, len(body.Items))
 	for i, item := range body.Items {
-		if items[i], err = a.engineItem(r.Context(), p.Env, h, item); err != nil {
+		if items[i], err = a.engineItem(r.Context(), p, h, item); err != nil {
 			return c, err
 		}
 	}
 	c.batch, c.items, c.cached, err = a.engine.TriggerBatch(r.Context(), p.Env, engine.NewBatch{
-		ParentID: body.ParentID, ResumeParent: body.ResumeParent && body.ParentID != "", Key: engine.Key(h.key),
-		Request: h.request, OneTime: engine.OneTime{Token: p.OneTime, ExpiresAt: p.ExpiresAt},
+		ParentID: body.ParentID, ResumeParent: body.ResumeParent && body.ParentID != "", Key: keyOf(p, h.key),
+		Request: run.OwnKey(h.request, p.KeyOwner()), OneTime: engine.OneTime{Token: p.OneTime, ExpiresAt: p.ExpiresAt},
 	}, items)
 	if err != nil {
 		return c, err

@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"sear/internal/auth"
-	"sear/internal/blob"
 	"sear/internal/deploy"
 	"sear/internal/engine"
 	"sear/internal/fault"
@@ -55,11 +54,11 @@ func (a *API) trigger(w http.ResponseWriter, r *http.Request) error {
 	if err := mayParent(p, wanted.ParentID); err != nil {
 		return err
 	}
-	t, err := a.engineTrigger(r.Context(), p.Env, h, task, wanted)
+	t, err := a.engineTrigger(r.Context(), p, h, task, wanted)
 	if err != nil {
 		return err
 	}
-	t.Request, t.OneTime = h.request, engine.OneTime{Token: p.OneTime, ExpiresAt: p.ExpiresAt}
+	t.Request, t.OneTime = run.OwnKey(h.request, p.KeyOwner()), engine.OneTime{Token: p.OneTime, ExpiresAt: p.ExpiresAt}
 	if h.key.Text != "" {
 		t.Key.Text = h.key.Text
 	}
@@ -96,33 +95,42 @@ func mayParent(p tenant.Principal, parentID string) error {
 }
 
 // engineTrigger puts a trigger into the engine's words, and a payload that is too
-// large for the database into the packet store.
-func (a *API) engineTrigger(ctx context.Context, env *tenant.Environment, h headers, task string, t wire.Trigger) (engine.Trigger, error) {
-	payload, err := a.keep(ctx, env, t.Payload)
+// large for the database into the packet store. Keys become the caller's own, and a packet
+// that is there already must be one that the caller may read: whoever reads the run will.
+func (a *API) engineTrigger(ctx context.Context, p tenant.Principal, h headers, task string, t wire.Trigger) (engine.Trigger, error) {
+	if t.Payload.Type == run.TypeStore {
+		if err := a.mayRefer(ctx, p, t.Payload.Data); err != nil {
+			return engine.Trigger{}, err
+		}
+	}
+	payload, err := a.keep(ctx, p.Env, t.Payload)
 	if err != nil {
 		return engine.Trigger{}, err
 	}
 	out := engine.Trigger{
 		Task: task, Payload: payload, Metadata: t.Metadata, Queue: t.Queue, ConcurrencyKey: t.ConcurrencyKey,
-		DelayUntil: t.DelayUntil, TTL: t.TTL, Tags: t.Tags, Test: t.Test, Key: engine.Key(t.Key), Machine: t.Machine,
+		DelayUntil: t.DelayUntil, TTL: t.TTL, Tags: t.Tags, Test: t.Test, Key: keyOf(p, t.Key), Machine: t.Machine,
 		MaxAttempts: t.MaxAttempts, MaxDuration: t.MaxDuration, PriorityMS: t.PriorityMS, Version: t.Version, External: t.External,
 		Debounce: (*engine.Debounce)(t.Debounce), ParentID: t.ParentID, ResumeParent: t.ResumeParent,
 		Traceparent: h.traceparent, Extra: run.Extra{Context: t.Context, Source: h.source, TTL: t.TTLText, Streams: h.streams},
 	}
-	if t.Debounce != nil {
-		out.Extra.Debounce = t.Debounce.Key
+	if out.Debounce != nil {
+		out.Debounce.Key = run.OwnKey(out.Debounce.Key, p.KeyOwner())
+		out.Extra.Debounce = out.Debounce.Key
 	}
-	if env.Type != tenant.Development { // a laptop is in no region
+	if p.Env.Type != tenant.Development { // a laptop is in no region
 		out.Extra.Region = t.Region
 	}
 	return out, nil
 }
 
+// keyOf is an idempotency key as the caller's own.
+func keyOf(p tenant.Principal, k wire.Key) engine.Key {
+	return engine.Key{Text: k.Text, Owner: p.KeyOwner(), TTL: k.TTL, Options: k.Options}
+}
+
 // keep is a payload as it is stored with its run.
 func (a *API) keep(ctx context.Context, env *tenant.Environment, p run.Packet) (run.Packet, error) {
-	if p.Type == run.TypeStore {
-		return p, blob.CheckPath(p.Data)
-	}
 	out, err := a.blobs.Offload(ctx, env.ID, p)
 	if err == nil && out != p {
 		err = a.engine.ExpectPacket(ctx, env, out.Data)
@@ -131,7 +139,8 @@ func (a *API) keep(ctx context.Context, env *tenant.Environment, p run.Packet) (
 }
 
 // sendToken puts a public token for what was made into the response's headers, and
-// its claims for clients that rather sign their own.
+// its claims for clients that rather sign their own. What answers a caller whose keys are its
+// own is what that caller has made; any other may do with it what the token permits.
 func (a *API) sendToken(w http.ResponseWriter, r *http.Request, scopes ...string) error {
 	return a.sendTokenFor(w, r, tokenLife, scopes...)
 }
@@ -140,7 +149,7 @@ func (a *API) sendToken(w http.ResponseWriter, r *http.Request, scopes ...string
 func (a *API) sendTokenFor(w http.ResponseWriter, r *http.Request, life time.Duration, scopes ...string) error {
 	p := auth.From(r.Context())
 	token, err := a.auth.PublicToken(r.Context(), p.Env, auth.Grant{
-		Scopes: scopes, Expires: p.Bound(time.Now().Add(life)), SkipColumns: p.SkipColumns,
+		Scopes: scopes, Expires: p.Bound(time.Now().Add(life)), SkipColumns: p.SkipColumns, Maker: p.Maker,
 	})
 	if err != nil {
 		return err

@@ -445,7 +445,7 @@ func checkLongestTexts(s *site) {
 		}
 		return b.String()
 	}
-	c := headers(s.Client, "X-Trigger-Request-Idempotency-Key", long(2048))
+	c := headers(s.token("trigger:tasks"), "X-Trigger-Request-Idempotency-Key", long(2048)) // its keys are stored with their owner
 	got := c.Call(s.t, "POST", "/api/v1/tasks/"+long(512)+"/trigger", `{"payload":"a\u0000b","options":{"payloadType":"text/plain","idempotencyKey":"`+long(2048)+
 		`","concurrencyKey":"`+wide(512)+`","tags":["`+wide(128)+`"],"debounce":{"key":"`+wide(512)+`","delay":"1h"},"metadata":{"a":"\u0000"}}}`)
 	if got.Status != 200 {

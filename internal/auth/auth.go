@@ -6,11 +6,14 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
 	"sear/internal/fault"
 	"sear/internal/limit"
+	"sear/internal/run"
 	"sear/internal/store"
 	"sear/internal/tenant"
 )
@@ -113,7 +116,7 @@ func lookUp(tx *store.Tx, hash, branch string, now time.Time) (grant, error) {
 	}
 	p := tenant.Principal{Kind: tenant.KindSecretKey, Env: env, ExpiresAt: k.ExpiresAt}
 	if !k.Root() {
-		p.Kind, p.Scopes = tenant.KindScopedKey, k.Scopes
+		p.Kind, p.Scopes, p.Maker = tenant.KindScopedKey, k.Scopes, maker(k.Hash)
 	}
 	return grant{p, k.ID, k.ExpiresAt}, nil
 }
@@ -157,6 +160,13 @@ func (a *Auth) PAT(ctx context.Context, bearer string) (tenant.Principal, error)
 	a.uses.note(store.CredentialToken, tokenID, now)
 	return tenant.Principal{Kind: tenant.KindPAT, UserID: u.ID}, nil
 }
+
+// maker is the part of a credential's digest that stands for it in keys: enough that no two
+// are the same.
+func maker(digest string) string { return digest[:run.OwnerLen] }
+
+// isMaker is the form of what maker returns, which a token that we did not write may not have.
+var isMaker = regexp.MustCompile(`^[0-9a-f]{` + strconv.Itoa(run.OwnerLen) + `}$`)
 
 // digest is how a credential that need not be given back is stored. They are long and
 // random, so a plain hash is enough.

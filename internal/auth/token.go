@@ -46,6 +46,7 @@ type Grant struct {
 	Expires     time.Time // zero for DefaultTokenTTL from now
 	OneTime     bool      // it may trigger once
 	SkipColumns []string  // run columns that realtime leaves out
+	Maker       string    // see tenant.Principal; "" for a token that acts for nobody else
 }
 
 // PublicToken signs a public token of the environment with its current root key.
@@ -63,7 +64,7 @@ func (a *Auth) PublicToken(ctx context.Context, env *tenant.Environment, g Grant
 	}
 	c := mintedClaims{
 		Scopes: g.Scopes, OneTime: g.OneTime, Issuer: tokenIssuer, Audience: tokenAudience,
-		Subject: env.ID, Pub: true, IssuedAt: now.Unix(), Expires: g.Expires.Unix(),
+		Subject: env.ID, Pub: true, IssuedAt: now.Unix(), Expires: g.Expires.Unix(), Maker: g.Maker,
 	}
 	if g.SkipColumns != nil {
 		c.Realtime = &realtimeClaims{g.SkipColumns}
@@ -82,6 +83,7 @@ type mintedClaims struct {
 	Pub      bool            `json:"pub"`
 	IssuedAt int64           `json:"iat"`
 	Expires  int64           `json:"exp"`
+	Maker    string          `json:"maker,omitempty"`
 }
 
 type realtimeClaims struct {
@@ -171,6 +173,7 @@ type tokenClaims struct {
 	Scopes   []string       `json:"scopes"`
 	OneTime  bool           `json:"otu"`
 	Realtime realtimeClaims `json:"realtime"`
+	Maker    string         `json:"maker"`
 }
 
 // Decoding is strict because a token for one use is known by its hash: a second
@@ -213,7 +216,10 @@ func (a *Auth) publicToken(ctx context.Context, bearer, subject string) (tenant.
 	}
 	p := tenant.Principal{
 		Kind: tenant.KindPublic, Env: s.env, Scopes: c.Scopes, ExpiresAt: c.ExpiresAt.Time,
-		SkipColumns: c.Realtime.SkipColumns,
+		SkipColumns: c.Realtime.SkipColumns, Maker: c.Maker,
+	}
+	if !isMaker.MatchString(p.Maker) { // it acts for itself
+		p.Maker = maker(digest(bearer))
 	}
 	if c.OneTime {
 		p.OneTime = digest(bearer)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sear/internal/auth"
+	"sear/internal/run"
 	"sear/internal/tenant"
 )
 
@@ -178,10 +180,62 @@ func TestMintedTokens(t *testing.T) {
 	p, err := w.Environment(t.Context(), token, "")
 	want := tenant.Principal{
 		Kind: tenant.KindPublic, Env: b, Scopes: []string{"trigger:tasks:a"}, OneTime: p.OneTime,
-		ExpiresAt: expires, SkipColumns: []string{"output"},
+		ExpiresAt: expires, SkipColumns: []string{"output"}, Maker: p.Maker,
 	}
 	if diff := cmp.Diff(want, p); err != nil || diff != "" || p.OneTime == "" {
 		t.Errorf("OneTime %q, %v\n%s", p.OneTime, err, diff)
+	}
+}
+
+// TestMakers: a credential that is held to scopes acts for itself, or for the one that it came
+// from. Keys with the environment's rights own no keys, and nor do those that have them.
+func TestMakers(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	env := w.env(t, tenant.Development)
+	token := func(maker string, scopes ...string) tenant.Principal {
+		t.Helper()
+		text, err := w.PublicToken(t.Context(), env, auth.Grant{Scopes: scopes, Maker: maker})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := w.Environment(t.Context(), text, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	additional, err := w.AddKey(t.Context(), env, "x", []string{"read:runs"}, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := w.Environment(t.Context(), additional, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := w.Environment(t.Context(), w.keys.SecretKeys.Dev, "")
+	if err != nil || root.KeyOwner() != "" {
+		t.Errorf("the secret key owns the keys of %q, %v", root.KeyOwner(), err)
+	}
+	page, other := token("", "a"), token("", "b")
+	makers := []string{page.KeyOwner(), other.KeyOwner(), key.KeyOwner(), token("", "read:runs").KeyOwner(), token("", "write:runs").KeyOwner()}
+	for i, m := range makers {
+		if len(m) != run.OwnerLen || slices.Contains(makers[:i], m) {
+			t.Errorf("credential %d owns the keys of %q, of %q", i, m, makers)
+		}
+	}
+	if got := token(page.Maker, "b").KeyOwner(); got != page.Maker {
+		t.Errorf("a token that came from the page acts for %q, want %q", got, page.Maker)
+	}
+	for _, odd := range []string{"x", strings.Repeat("x", run.OwnerLen), page.Maker + "0", page.Maker[1:] + "\x00"} {
+		if got := token(odd, "c").KeyOwner(); len(got) != run.OwnerLen || got == odd {
+			t.Errorf("a token that says it acts for %q acts for %q", odd, got)
+		}
+	}
+	for _, scopes := range [][]string{{"admin"}, {"read:runs", "write:runs"}, {"*:all"}, {"*:runs"}} {
+		if got := token("", scopes...).KeyOwner(); got != "" {
+			t.Errorf("%v owns the keys of %q, want those of the environment", scopes, got)
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ type NewBatch struct {
 	ParentID     string
 	ResumeParent bool // the parent waits for all items, from the moment they are there
 	Key          Key
-	Request      string
+	Request      string // as of a Trigger
 	OneTime      OneTime
 }
 
@@ -163,7 +163,7 @@ func (w *work) batchOf(env *tenant.Environment, n NewBatch) (b store.Batch, foun
 	if n.Key.Text == "" && n.Request == "" {
 		return b, false, nil
 	}
-	switch b, err = w.tx.BatchByKey(env.ID, n.Key.Text, n.Request); {
+	switch b, err = w.tx.BatchByKey(env.ID, n.Key.own(), n.Request); {
 	case isNotFound(err):
 		return store.Batch{}, false, nil
 	case err != nil:

@@ -25,7 +25,7 @@ func (e *Engine) Reschedule(ctx context.Context, env *tenant.Environment, runID 
 	})
 }
 
-// ResetKey releases an idempotency key of a task.
+// ResetKey releases an idempotency key of a task, whoever owns it.
 func (e *Engine) ResetKey(ctx context.Context, env *tenant.Environment, task, key string) error {
 	return e.update(ctx, func(w *work) error {
 		released, err := w.tx.ResetKey(env.ID, task, key)

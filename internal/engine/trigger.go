@@ -29,7 +29,7 @@ type Trigger struct {
 	Tags           []string
 	Test           bool
 	Key            Key
-	Request        string // transport idempotency key of the HTTP call
+	Request        string // transport idempotency key of the HTTP call, as run.OwnKey writes it
 	Machine        string
 	MaxAttempts    int
 	MaxDuration    int // seconds
@@ -181,10 +181,10 @@ func (w *work) existing(env *tenant.Environment, t Trigger) (string, bool, error
 }
 
 func (w *work) keyHolder(env *tenant.Environment, t Trigger) (string, bool, error) {
-	if runID := w.createdWith(env.ID, t.Task, t.Key.Text); runID != "" {
+	if runID := w.createdWith(env.ID, t.Task, t.Key.own()); runID != "" {
 		return runID, true, nil
 	}
-	h, err := w.tx.RunByKey(env.ID, t.Task, t.Key.Text)
+	h, err := w.tx.RunByKey(env.ID, t.Task, t.Key.own())
 	if err != nil || h == nil {
 		return "", false, err
 	}
@@ -195,7 +195,7 @@ func (w *work) keyHolder(env *tenant.Environment, t Trigger) (string, bool, erro
 	if h.ExpiresAt.After(w.now) && !r.Status.ReleasesKey() {
 		return r.ID, true, nil
 	}
-	w.released = append(w.released, releasedKey{r.ID, t.Key.Text})
+	w.released = append(w.released, releasedKey{r.ID, t.Key.own()})
 	return "", false, nil
 }
 
@@ -206,7 +206,7 @@ func (w *work) createdWith(envID, task, key string) string {
 	}
 	for ; w.indexed < len(w.created); w.indexed++ {
 		if n := &w.created[w.indexed]; n.Def.Key.Key != "" {
-			w.keyed[keyOf(n.Run.EnvID, n.Run.Task, n.Def.Key.Key)] = n.Run.ID
+			w.keyed[keyOf(n.Run.EnvID, n.Run.Task, n.Def.Key.Text())] = n.Run.ID
 		}
 	}
 	return w.keyed[keyOf(envID, task, key)]

@@ -15,9 +15,13 @@ import (
 // Key is an idempotency key as a caller gives it. TTL 0 means the default of 30 days.
 type Key struct {
 	Text    string
+	Owner   string // as in run.IdempotencyKey
 	TTL     time.Duration
 	Options *run.KeyOptions
 }
+
+// own is the key as it is unique.
+func (k Key) own() string { return run.OwnKey(k.Text, k.Owner) }
 
 // keyTTL is how long an idempotency key holds that names no time.
 const keyTTL = 30 * 24 * time.Hour
@@ -30,7 +34,7 @@ func (k Key) stored(now time.Time) run.IdempotencyKey {
 	if ttl <= 0 {
 		ttl = keyTTL
 	}
-	return run.IdempotencyKey{Key: k.Text, ExpiresAt: now.Add(ttl)}
+	return run.IdempotencyKey{Key: k.Text, Owner: k.Owner, ExpiresAt: now.Add(ttl)}
 }
 
 // NewWaitpoint is a wish for a wait or a token.

@@ -182,7 +182,35 @@ type Definition struct {
 // IdempotencyKey makes a second trigger of the same task answer with the first run.
 type IdempotencyKey struct {
 	Key       string
+	Owner     string // whose key it is: a credential that does not share the environment's; "" for these
 	ExpiresAt time.Time
+}
+
+// Text is the key as it is unique, and as OwnKey writes it.
+func (k IdempotencyKey) Text() string { return OwnKey(k.Key, k.Owner) }
+
+// OwnerLen is the length of an owner of keys, and KeyMark what parts a key from its owner.
+const (
+	OwnerLen = 32
+	KeyMark  = "\x1f"
+)
+
+// OwnKey is a key by which whoever made a thing finds it again, as it is unique in its
+// environment: an owner's key is none of the environment's, nor of another owner's. "" is no
+// key, and an owner "" is the environment.
+func OwnKey(key, owner string) string {
+	if key == "" || owner == "" {
+		return key
+	}
+	return key + KeyMark + owner
+}
+
+// SplitKey takes apart what OwnKey has put together.
+func SplitKey(text string) (key, owner string) {
+	if i := len(text) - OwnerLen - len(KeyMark); i > 0 && text[i:i+len(KeyMark)] == KeyMark {
+		return text[:i], text[i+len(KeyMark):]
+	}
+	return text, ""
 }
 
 // Extra holds what is stored with a run only to be shown or handed on.

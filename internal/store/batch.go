@@ -42,7 +42,7 @@ const batchColumns = `id, env_id, run_count, status, tasks, parent_id, resume_pa
 func scanBatch(rs row) (Batch, error) {
 	var b Batch
 	var status string
-	err := rs.Scan(&b.ID, &b.EnvID, &b.RunCount, &status, jsonInto(&b.Tasks), text(&b.ParentID), &b.ResumeParent, text(&b.Key.Key), instant(&b.Key.ExpiresAt),
+	err := rs.Scan(&b.ID, &b.EnvID, &b.RunCount, &status, jsonInto(&b.Tasks), text(&b.ParentID), &b.ResumeParent, keyInto(&b.Key), instant(&b.Key.ExpiresAt),
 		jsonInto(&b.KeyOptions), text(&b.Request), instant(&b.Due), instant(&b.CreatedAt), instant(&b.UpdatedAt), instant(&b.SealedAt))
 	b.Status = BatchStatus(status)
 	return b, err
@@ -56,7 +56,7 @@ func (tx *Tx) AddBatch(b Batch) error {
 	}
 	_, err = tx.Exec(`INSERT INTO batch (id, env_id, run_count, status, tasks, parent_id, resume_parent, idem_key, idem_expires, key_options,
 		request_key, due_at, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)`,
-		b.ID, b.EnvID, b.RunCount, string(b.Status), jsonOrNull(b.Tasks), orNull(b.ParentID), flag(b.ResumeParent), orNull(b.Key.Key), micros(b.Key.ExpiresAt),
+		b.ID, b.EnvID, b.RunCount, string(b.Status), jsonOrNull(b.Tasks), orNull(b.ParentID), flag(b.ResumeParent), orNull(b.Key.Text()), micros(b.Key.ExpiresAt),
 		options, orNull(b.Request), micros(b.Due), micros(b.CreatedAt))
 	return err
 }
@@ -71,7 +71,8 @@ func (tx *Tx) Batch(envID, id string) (Batch, error) {
 	return tx.oneBatch(`SELECT `+batchColumns+` FROM batch WHERE id = $1 AND env_id = $2`, id, envID)
 }
 
-// BatchByKey reads the batch that holds an idempotency key, or that the same transport call made.
+// BatchByKey reads the batch that holds an idempotency key, or that the same transport call
+// made. Both are given as run.OwnKey writes them.
 func (tx *Tx) BatchByKey(envID, key, request string) (Batch, error) {
 	return tx.oneBatch(`SELECT `+batchColumns+` FROM batch WHERE env_id = $1 AND (idem_key = $2 OR request_key = $3) ORDER BY id LIMIT 1`,
 		envID, orNull(key), orNull(request))

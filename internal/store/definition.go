@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"sear/internal/fault"
 	"sear/internal/run"
@@ -23,7 +24,7 @@ const definitionColumns = `is_test, tags, idem_key, idem_expires, request_key, e
 
 // definitionTargets are where definitionColumns go.
 func definitionTargets(d *run.Definition) []any {
-	return []any{&d.Test, jsonInto(&d.Tags), text(&d.Key.Key), instant(&d.Key.ExpiresAt), text(&d.CallKey), jsonInto(&d.Extra),
+	return []any{&d.Test, jsonInto(&d.Tags), keyInto(&d.Key), instant(&d.Key.ExpiresAt), text(&d.CallKey), jsonInto(&d.Extra),
 		text(&d.Metadata.Data), text(&d.Metadata.Type), text(&d.Seed.Data), text(&d.Seed.Type), text(&d.Payload.Data), text(&d.Payload.Type)}
 }
 
@@ -110,7 +111,8 @@ type KeyHolder struct {
 	ExpiresAt time.Time
 }
 
-// RunByKey reads the run of a task that holds an idempotency key; nil when none does.
+// RunByKey reads the run of a task that holds an idempotency key, given as run.OwnKey
+// writes it; nil when none does.
 func (tx *Tx) RunByKey(envID, task, key string) (*KeyHolder, error) {
 	var h KeyHolder
 	var err error
@@ -132,17 +134,24 @@ func (tx *Tx) RunByRequest(envID, task, request string) (string, error) {
 	return id, err
 }
 
-// ReleaseKey takes the idempotency key from a run, if it still holds it.
+// ReleaseKey takes the idempotency key, given as run.OwnKey writes it, from a run that still holds it.
 func (tx *Tx) ReleaseKey(runID, key string) error {
 	_, err := tx.Exec(`UPDATE run SET idem_key = NULL WHERE id = $1 AND idem_key = $2`, runID, key)
 	return err
 }
 
-// ResetKey releases a key of a task; released is false when no run held it.
+// ResetKey releases a key of a task, the environment's and that of each owner; released is
+// false when no run held it.
 func (tx *Tx) ResetKey(envID, task, key string) (released bool, err error) {
-	n, err := tx.Exec(`UPDATE run SET idem_key = NULL WHERE env_id = $1 AND task = $2 AND idem_key = $3`, envID, task, key)
+	owned := key + run.KeyMark
+	n, err := tx.Exec(`UPDATE run SET idem_key = NULL WHERE env_id = $1 AND task = $2 AND (idem_key = $3
+		OR idem_key > $4 AND idem_key < $5 AND length(idem_key) = $6)`,
+		envID, task, key, owned, key+keyMarkEnd, utf8.RuneCountInString(owned)+run.OwnerLen)
 	return n > 0, err
 }
+
+// keyMarkEnd sorts after all that begins with run.KeyMark.
+const keyMarkEnd = "\x20"
 
 // SetTags writes the tags of a run, which only ever grow but for a trailing debounce.
 func (tx *Tx) SetTags(envID, runID string, tags []string, now time.Time) error {

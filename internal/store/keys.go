@@ -41,6 +41,6 @@ func (tx *Tx) HoldDebounced(keys []DebounceKey) (runIDs []string, err error) {
 // with the same keys one waits for the other and not each for each.
 func byKey(runs []NewRun) []NewRun {
 	return slices.SortedStableFunc(slices.Values(runs), func(a, b NewRun) int {
-		return cmp.Or(cmp.Compare(a.Run.EnvID, b.Run.EnvID), cmp.Compare(a.Run.Task, b.Run.Task), cmp.Compare(a.Def.Key.Key, b.Def.Key.Key))
+		return cmp.Or(cmp.Compare(a.Run.EnvID, b.Run.EnvID), cmp.Compare(a.Run.Task, b.Run.Task), cmp.Compare(a.Def.Key.Text(), b.Def.Key.Text()))
 	})
 }

@@ -118,6 +118,11 @@ func (tx *Tx) NamedPackets() ([]Packet, error) {
 	return scanPackets(rows)
 }
 
+// PacketOwners are up to n runs and tokens that refer to a packet, the newest first.
+func (tx *Tx) PacketOwners(p Packet, n int) ([]string, error) {
+	return tx.texts(`SELECT owner_id FROM packet_ref WHERE env_id = $1 AND path = $2 ORDER BY owner_id DESC LIMIT $3`, p.EnvID, p.Path, n)
+}
+
 // UnnamePacket notes that nobody refers to a packet: unless somebody does by then, it counts
 // as one to which nobody has referred since an instant, which may be to come.
 func (tx *Tx) UnnamePacket(p Packet, since time.Time) error {

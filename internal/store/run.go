@@ -173,7 +173,7 @@ func (tx *Tx) InsertRuns(runs []NewRun) error {
 			queued(r.Exec), r.Lane.String(), r.Score, flag(r.Slot), r.Nacks, micros(r.Due), orNull(r.WorkerID), orNull(r.Version),
 			r.MaxAttempts, r.MaxDuration, orNull(r.Machine), int64(r.TTL), orNull(r.ParentID), orNull(root(r)), orNull(r.BatchID),
 			r.BatchIndex, r.Depth, flag(r.ResumeParent), int64(r.Usage), micros(r.CreatedAt), micros(r.UpdatedAt), micros(r.DelayUntil),
-			micros(r.QueuedAt), flag(d.Test), jsonOrNull(d.Tags), orNull(d.Key.Key), micros(d.Key.ExpiresAt), orNull(d.CallKey),
+			micros(r.QueuedAt), flag(d.Test), jsonOrNull(d.Tags), orNull(d.Key.Text()), micros(d.Key.ExpiresAt), orNull(d.CallKey),
 			string(extra), orNull(d.Extra.Region), orNull(d.Extra.ScheduleID), payload, orNull(d.Payload.Type), orNull(r.Reason))
 	}
 	_, err := tx.InsertRows(`INSERT INTO run (id, env_id, task, status, exec, seq, attempt, began, note, moved_at, queued, lane, score,

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"sear/internal/run"
 	"sear/internal/sqldb"
 )
 
@@ -115,6 +116,18 @@ func (c textColumn) Scan(v any) error {
 		return fmt.Errorf("store: cannot read %T as text", v)
 	}
 	return nil
+}
+
+type keyColumn struct{ p *run.IdempotencyKey }
+
+// keyInto decodes the nullable column of an idempotency key, but for when it expires.
+func keyInto(p *run.IdempotencyKey) keyColumn { return keyColumn{p} }
+
+func (c keyColumn) Scan(v any) error {
+	var s string
+	err := text(&s).Scan(v)
+	c.p.Key, c.p.Owner = run.SplitKey(s)
+	return err
 }
 
 type timeColumn struct{ p *time.Time }

@@ -21,6 +21,9 @@ type Principal struct {
 	UserID string       // set for a personal access token
 	Scopes []string     // of additional keys and public tokens
 
+	// Maker is who counts as the maker of what is made with a credential that is held to scopes:
+	// that credential or, if it came with something that another had made, the other one.
+	Maker string
 	// OneTime identifies a public token that may be used once, "" for all others.
 	// Whoever acts on it must record it in the same transaction.
 	OneTime string
@@ -55,6 +58,16 @@ func (p Principal) Can(action, kind, id string) bool {
 		}
 	}
 	return false
+}
+
+// KeyOwner is who owns the idempotency and debounce keys that the credential sends, "" for
+// the environment. A key leads to what was made with it, which its holder may then change or
+// is given a token to read: only who may do both anyway is led to what others made.
+func (p Principal) KeyOwner() string {
+	if p.Can("read", "runs", "") && p.Can("write", "runs", "") {
+		return ""
+	}
+	return p.Maker
 }
 
 // MayGrant reports whether the credential may put the scope into a token it hands out.
