@@ -76,7 +76,9 @@ func TestKeysOfOthersLeadNowhere(t *testing.T) {
 				}
 			}
 		}
-		request := func(c servertest.Client) servertest.Client { return headers(c, "X-Trigger-Request-Idempotency-Key", "call") }
+		request := func(c servertest.Client) servertest.Client {
+			return headers(c, "X-Trigger-Request-Idempotency-Key", "call")
+		}
 		check := s.victim(request(s.Client), "a request key", `{"delay":"1h"}`)
 		check(request(s.token("trigger:tasks:my-task")).Call(t, "POST", triggerPath, `{}`))
 		check = s.victim(headers(s.Client, "Idempotency-Key", "in a header"), "a key in a header", `{"delay":"1h"}`)

@@ -16,6 +16,8 @@ func TestScopeAllows(t *testing.T) {
 		{"admin", "write", "queues", "q", true},
 		{"admin", "read", "runs", "", true},
 		{"admin:runs", "read", "runs", "", false},
+		{"admin:", "read", "runs", "", false},
+		{"admin::", "write", "runs", "run_1", false},
 		{"read:runs:run_1", "read", "runs", "run_1", true},
 		{"read:runs:run_1", "read", "runs", "run_2", false},
 		{"read:runs:run_1", "read", "runs", "", false},
@@ -157,7 +159,7 @@ func FuzzParseScope(f *testing.F) {
 		if back != s {
 			t.Fatalf("%q became %q", s, back)
 		}
-		if p.Type == "" && p.Action != "admin" && p.Allows(p.Action, "", "") {
+		if p.Type == "" && s != "admin" && p.Allows(p.Action, "", "") {
 			t.Fatalf("%q names no type and yet allows something", s)
 		}
 		if p.One && p.ID == "" && p.Type != "all" && p.Action != "admin" && p.Allows(p.Action, p.Type, "x") {
