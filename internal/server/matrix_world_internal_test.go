@@ -208,7 +208,10 @@ func (w *world) make(d *domain, param string) {
 		d.things["{span}"] = w.must(key, "GET", "/api/v1/runs/"+d.things[param]+"/trace", "")["trace"].(map[string]any)["rootSpan"].(map[string]any)["id"].(string)
 		latest := w.must(key, "GET", "/engine/v1/dev/runs/"+d.things[param]+"/snapshots/latest", "")["execution"].(map[string]any)
 		d.things["{snapshot}"] = latest["snapshot"].(map[string]any)["friendlyId"].(string)
-		d.things["*"] = d.things[param] + "-1/output.json"
+		w.make(d, "*")
+	case "*": // a packet whose path does not say whose it is
+		d.things[param] = "trigger/packet_" + id.Random(id.Alnum, 21) + "/payload.json"
+		made("/api/v1/tasks/my-task/trigger", `{"payload":"`+d.things[param]+`","options":{"delay":"48h","payloadType":"application/store"}}`)
 	case "{batch}":
 		d.things[param] = made("/api/v3/batches", `{"runCount":900}`)
 	case "{waitpoint}":
@@ -346,7 +349,7 @@ func (w *world) try(c credential, r served) answer {
 		}
 		v, ok := d.things[name]
 		if !ok {
-			w.t.Errorf("%s: add a value for %s to world.make or world.fixed, one that the target has", r.path, name)
+			w.t.Fatalf("%s: add a value for %s to world.make or world.fixed, one that the target has", r.path, name)
 		}
 		used = append(used, name)
 		return v
