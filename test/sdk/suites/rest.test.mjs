@@ -292,6 +292,35 @@ describe("public tokens", concurrently, () => {
     assert.equal((await trigger("echo", {}, { token: await auth.createTriggerPublicToken("hello") })).status, 403);
   });
 
+  it("find again what they made by its key, and nothing that others made", async () => {
+    const idempotencyKey = unique("key");
+    const options = { delay: "1h", idempotencyKey };
+    const theirs = await tasks.trigger("hello", { name: "theirs" }, options);
+    const token = await auth.createTriggerPublicToken("hello", { multipleUse: true });
+    const [first, again] = await withToken(token, async () => [
+      await tasks.trigger("hello", { name: "mine" }, options),
+      await tasks.trigger("hello", { name: "mine" }, options),
+    ]);
+    assert.notEqual(first.id, theirs.id);
+    assert.equal(again.id, first.id);
+    for (const { id, publicAccessToken } of [first, again]) {
+      await withToken(publicAccessToken, async () => {
+        const run = await runs.retrieve(id);
+        assert.deepEqual(run.payload, { name: "mine" });
+        await assert.rejects(runs.retrieve(theirs.id), { status: 403 });
+      });
+    }
+    assert.deepEqual((await runs.retrieve(theirs.id)).payload, { name: "theirs" });
+  });
+
+  it("trigger batches, whose items have keys", async () => {
+    const items = ["a", "b"].map((name) => ({ payload: { name }, options: { delay: "1h", idempotencyKey: unique(name) } }));
+    const token = await auth.createBatchTriggerPublicToken("hello", { multipleUse: true });
+    const [first, again] = await withToken(token, async () => [await tasks.batchTrigger("hello", items), await tasks.batchTrigger("hello", items)]);
+    const members = (made) => withToken(made.publicAccessToken, async () => (await batch.retrieve(made.batchId)).runs);
+    assert.deepEqual(await members(again), await members(first));
+  });
+
   it("expire, and cannot be forged", async () => {
     const { id } = await delayed();
     const scopes = { read: { runs: [id] } };
