@@ -17,6 +17,7 @@ const manifest = `{"localOnly":true,"engine":"V2","metadata":{"contentHash":"oth
 // bodyFor is what a route must be sent before it asks what the credential may. What is made
 // by it does not stand in the way of the next.
 var bodyFor = map[string]string{
+	"POST /api/v1/authorization-code":          `{"codeChallenge":"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk","codeChallengeMethod":"S256"}`,
 	"POST /api/v1/tasks/{task}/trigger":        `{"options":{"delay":"48h"}}`,
 	"POST /api/v3/batches":                     `{"runCount":1}`,
 	"POST /api/v3/batches/{batch}/items":       `{"index":0,"task":"my-task","options":{"delay":"48h"}}`,
@@ -45,7 +46,6 @@ var bodyFor = map[string]string{
 	"POST /api/v1/projects/{ref}/branches/archive":       `{"env":"preview","branch":"none"}`,
 	"POST /api/v1/projects/{project}/background-workers": manifest,
 	"POST /api/v1/profile/complete":                      `{"name":"x"}`,
-	"POST /api/v1/authorization-code":                    `{"challenge":"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}`,
 	"POST /api/v1/token":                                 `{"authorizationCode":"unknown","codeVerifier":"unknown"}`,
 
 	"POST /api/v1/schedules":                                   `{"task":"clock","cron":"0 0 1 1 *"}`,

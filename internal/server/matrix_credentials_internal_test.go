@@ -89,7 +89,7 @@ func (w *world) credentials() (all []credential) {
 		add("tokens elsewhere", publicToken, d.name, some, named{d.name + " token for everything", bearer(w.token(d.name, auth.Grant{Scopes: []string{"admin"}}))})
 	}
 	pat, cookie := w.otherUser()
-	add("other user's token", personalToken, "other", some, named{"other user's token", bearer(pat)})
+	add("other user's token", personalToken, "other", some, named{"other user's token", w.personal(pat)})
 	add("sessions", session, "other", some, named{"other user's session", cookie})
 
 	for _, scope := range w.scopes() {
@@ -103,7 +103,7 @@ func (w *world) credentials() (all []credential) {
 	add("prod keys", secretKey, target, some, named{"prod key", bearer(w.target().key)}, named{"prod key with the scheme in lower case", lower(w.target().key)},
 		named{"prod key with a branch", bearer(w.target().key, auth.BranchHeader, "feat")}, named{"prod key replaced and in its grace", bearer(graced)})
 	add("sessions", session, everywhere, some, named{"owner's session", w.session(w.keys.PersonalAccessToken)})
-	add("owner's token", personalToken, everywhere, some, named{"owner's personal token", bearer(w.keys.PersonalAccessToken)})
+	add("owner's token", personalToken, everywhere, some, named{"owner's personal token", w.personal(w.keys.PersonalAccessToken)})
 	for i := range all { // each calls from an address of its own
 		inner, from := all[i].headers, "192.0.2."+strconv.Itoa(i+1)
 		all[i].headers = func() http.Header {
@@ -180,7 +180,7 @@ func (w *world) ended(old string) []named {
 		if err := tx.ExpireAPIKey(k.ID, now.Add(-time.Second)); err != nil {
 			return err
 		}
-		user, err := tx.UserByPAT(hashed(w.keys.PersonalAccessToken))
+		user, _, err := tx.UserByPAT(hashed(w.keys.PersonalAccessToken), now)
 		if err != nil {
 			return err
 		}
@@ -300,10 +300,25 @@ func (w *world) otherUser() (pat string, cookie func() http.Header) {
 	return pat, w.session(pat)
 }
 
+// personal is a personal access token that works, also after a route has ended it.
+func (w *world) personal(pat string) func() http.Header {
+	var tokenID string
+	w.change(func(tx *store.Tx) (err error) {
+		_, tokenID, err = tx.UserByPAT(hashed(pat), time.Now())
+		return err
+	})
+	return func() http.Header {
+		w.change(func(tx *store.Tx) error { return tx.RevokePAT(tokenID, time.Now().Add(time.Hour)) })
+		return header("Bearer " + pat)
+	}
+}
+
 // session is a browser that is signed in, also after it has signed out.
 func (w *world) session(pat string) func() http.Header {
+	works := w.personal(pat)
 	return func() http.Header {
-		text, err := w.auth.SignIn(w.t.Context(), "", pat)
+		works()
+		text, err := w.auth.SignIn(w.t.Context(), "", "", pat)
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -141,7 +141,7 @@ func TestEveryRouteWithEveryCredential(t *testing.T) {
 }
 
 // owned are the parameters that name a thing of one environment.
-var owned = regexp.MustCompile(`\{(run|batch|waitpoint|queue|schedule|deployment|bulk|error|span|snapshot|kind)\}`)
+var owned = regexp.MustCompile(`\{(run|batch|waitpoint|queue|schedule|deployment|bulk|error|credential|span|snapshot|kind)\}`)
 
 // forgetful are routes that look at nothing and keep nothing of what they are sent.
 var forgetful = map[string]bool{"POST /engine/v1/dev/runs/{run}/logs/debug": true}

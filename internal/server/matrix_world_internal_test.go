@@ -182,7 +182,7 @@ func (w *world) furnish(d *domain) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for _, param := range []string{"{run}", "{schedule}", "{batch}", "{waitpoint}", "{deployment}", "{bulk}", "{error}", "{queue}", "{name}"} {
+	for _, param := range []string{"{run}", "{schedule}", "{batch}", "{waitpoint}", "{deployment}", "{bulk}", "{credential}", "{error}", "{queue}", "{name}"} {
 		w.make(d, param)
 	}
 	for _, v := range d.things {
@@ -220,6 +220,16 @@ func (w *world) make(d *domain, param string) {
 		d.things[param] = made("/api/v1/schedules", `{"task":"clock","cron":"0 0 1 1 *","externalId":"`+d.mark+`","deduplicationKey":"`+id.Random(id.Alnum, 8)+`"}`)
 	case "{deployment}":
 		d.things[param] = made("/api/v1/deployments", `{"contentHash":"`+id.Random(id.Alnum, 8)+`","type":"MANAGED"}`)
+	case "{credential}":
+		secret, err := w.auth.AddKey(w.t.Context(), d.env, "things", []string{"read:" + d.mark}, time.Time{})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.change(func(tx *store.Tx) error {
+			k, _, err := tx.APIKeyByHash(hashed(secret), time.Now())
+			d.things[param] = "key_" + k.ID
+			return err
+		})
 	case "{bulk}":
 		d.things[param] = made("/api/v1/bulk-actions", `{"action":"cancel","filter":{"tag":"none"},"name":"`+d.mark+`"}`)
 	case "{queue}":
