@@ -49,7 +49,7 @@ var layers = map[string]int{
 
 // siblings are the imports within a layer that are allowed.
 var siblings = map[string][]string{
-	"internal/rest": {"internal/fault"}, "internal/sockio": {"internal/fault"}, "internal/sqldb": {"internal/fault"},
+	"internal/rest": {"internal/fault"}, "internal/sockio": {"internal/fault", "internal/limit"}, "internal/sqldb": {"internal/fault"},
 	"internal/failure":    {"internal/run", "internal/deploy"},                                                           // what failed, and in which version
 	"internal/why":        {"internal/run", "internal/queue", "internal/wire"},                                           // what holds one up, in the API's words
 	"internal/telemetry":  {"internal/run"},                                                                              // its snapshots are told as spans
@@ -99,6 +99,7 @@ var checks = map[string]struct {
 	"layers":     {checkLayers, reasonLayered},
 	"confined":   {checkConfined, "see the table confined"},
 	"clock":      {checkClock, reasonPure},
+	"bearer":     {checkBearer, "two readers of a header come to know one credential under two names"},
 	"sleep":      {checkSleep, "a sleep cannot be interrupted; a timer can"},
 	"files":      {checkFiles, fmt.Sprintf("a file of more than %d lines is more than one thing", maxFileLines)},
 	"functions":  {checkFunctions, fmt.Sprintf("a function of more than %d lines does not fit a screen or a head", maxFuncLines)},
@@ -142,6 +143,7 @@ func TestChecksFail(t *testing.T) {
 		"context":          {"confined", "internal/run/a.go", `package run; import "context"`, "imports context"},
 		"chance":           {"confined", "internal/queue/a.go", `package queue; import "math/rand/v2"`, "imports math/rand/v2"},
 		"clock":            {"clock", "internal/run/a.go", `package run; import "time"; var t = time.Now()`, "a.go:1 uses time.Now"},
+		"bearer":           {"bearer", "internal/api/a.go", `package api; import "net/http"; func f(r *http.Request) string { return r.Header.Get("Authorization") }`, "a.go:1 reads the Authorization header"},
 		"sleep":            {"sleep", "internal/api/a.go", `package api; import "time"; func f() { time.Sleep(1) }`, "a.go:1 uses time.Sleep"},
 		"file":             {"files", "internal/run/a.go", "package run" + long, "a.go has 601 lines"},
 		"test file":        {"files", "internal/run/a_test.go", "package run" + long, "a_test.go has 601 lines"},
@@ -280,6 +282,33 @@ func checkSleep(srcs sources) (broken []string) {
 		if !strings.HasPrefix(s.pkg, "test/") {
 			broken = append(broken, s.timeUses([]string{"Sleep"})...)
 		}
+	}
+	return broken
+}
+
+// bearerFile is the one place that reads credentials from requests.
+const bearerFile = "internal/auth/bearer.go"
+
+// checkBearer finds the name of the header wherever it is not one that a client sets.
+func checkBearer(srcs sources) (broken []string) {
+	for _, s := range srcs.code() {
+		if s.path == bearerFile {
+			continue
+		}
+		sent := map[ast.Node]bool{}
+		ast.Inspect(s.ast, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.CallExpr:
+				if sel, ok := n.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == "Set" && len(n.Args) > 0 {
+					sent[n.Args[0]] = true
+				}
+			case *ast.BasicLit:
+				if n.Value == `"Authorization"` && !sent[n] {
+					broken = append(broken, s.at(n)+" reads the Authorization header: auth.Bearer does")
+				}
+			}
+			return true
+		})
 	}
 	return broken
 }

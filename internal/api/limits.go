@@ -3,7 +3,6 @@ package api
 import (
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"sear/internal/auth"
@@ -36,13 +35,12 @@ func newLimiters(l Limits) limiters {
 	return limiters{limit.NewBuckets(l.Key), limit.NewBuckets(l.Public), limit.NewBuckets(l.Items)}
 }
 
-// bucket is what a request takes a token from, and the key of it. A public token is
-// recognised by its signature, which nobody else can make.
-func (l limiters) bucket(r *http.Request, p tenant.Principal) (*limit.Buckets, string) {
+// bucket is what a caller takes a token from, and the key of it. It comes from what was
+// verified and from nothing that a request says beside that.
+func (l limiters) bucket(p tenant.Principal) (*limit.Buckets, string) {
 	switch p.Kind {
 	case tenant.KindPublic:
-		bearer := r.Header.Get("Authorization")
-		return l.public, bearer[strings.LastIndexByte(bearer, '.')+1:]
+		return l.public, p.Credential
 	case tenant.KindPAT:
 		return l.key, p.UserID
 	}
@@ -53,7 +51,7 @@ func (l limiters) bucket(r *http.Request, p tenant.Principal) (*limit.Buckets, s
 // left is in the headers either way.
 func (a *API) limited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		buckets, key := a.limits.bucket(r, auth.From(r.Context()))
+		buckets, key := a.limits.bucket(auth.From(r.Context()))
 		if !buckets.Limited() {
 			next.ServeHTTP(w, r)
 			return

@@ -98,6 +98,34 @@ func TestPublicTokensHaveTheirOwnBuckets(t *testing.T) {
 	checkLimit(t, "the key", s.Call(t, "GET", "/api/v1/runs", nil), 3, 2)
 }
 
+// TestSpellingsOfATokenShareItsBucket: what a request says beside a token makes it no other
+// token. Spaces and tabs are no part of it; whatever else is added is refused.
+func TestSpellingsOfATokenShareItsBucket(t *testing.T) {
+	t.Parallel()
+	s := newTightSite(t)
+	token := s.token("read:runs").Key
+	for i, c := range []struct {
+		header string
+		status int
+	}{
+		{"Bearer " + token + "\u00a0", 401},
+		{"Bearer " + token + "\u2003\u00a0", 401},
+		{"Bearer \u2003" + token, 401},
+		{"Bearer " + token + "\xa0", 401},
+		{"Bearer " + token + ".x", 401},
+		{"Bearer " + token + "=", 401},
+		{"Bearer " + token, 200},
+		{"bearer \t " + token + "\t", 200},
+		{"BEARER " + token, 429},
+		{"Bearer " + token, 429},
+	} {
+		client := servertest.Client{URL: s.URL, Header: http.Header{"Authorization": {c.header}}}
+		if got := client.Call(t, "GET", "/api/v1/runs", nil); got.Status != c.status {
+			t.Errorf("request %d, %q: %d %s, want %d", i, c.header, got.Status, got.Body, c.status)
+		}
+	}
+}
+
 // TestWrongKeysAreNotCounted: who is not let in takes nothing from who is.
 func TestWrongKeysAreNotCounted(t *testing.T) {
 	t.Parallel()

@@ -43,7 +43,7 @@ func TestServerSignedTokens(t *testing.T) {
 	}
 	want := tenant.Principal{
 		Kind: tenant.KindPublic, Env: q.Env, Scopes: []string{"read:runs:run_1", "trigger:tasks:a"},
-		Maker: q.Maker, OneTime: q.OneTime, ExpiresAt: q.ExpiresAt, SkipColumns: []string{"payload"},
+		Maker: q.Maker, Credential: q.OneTime, OneTime: q.OneTime, ExpiresAt: q.ExpiresAt, SkipColumns: []string{"payload"},
 	}
 	if diff := cmp.Diff(want, q); diff != "" || q.Env.ID != p.Env.ID || q.OneTime == "" {
 		t.Error(diff)

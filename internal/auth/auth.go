@@ -114,7 +114,7 @@ func lookUp(tx *store.Tx, hash, branch string, now time.Time) (grant, error) {
 	if err != nil {
 		return grant{}, err
 	}
-	p := tenant.Principal{Kind: tenant.KindSecretKey, Env: env, ExpiresAt: k.ExpiresAt}
+	p := tenant.Principal{Kind: tenant.KindSecretKey, Env: env, Credential: hash, ExpiresAt: k.ExpiresAt}
 	if !k.Root() {
 		p.Kind, p.Scopes, p.Maker = tenant.KindScopedKey, k.Scopes, maker(k.Hash)
 	}
@@ -147,8 +147,9 @@ func (a *Auth) PAT(ctx context.Context, bearer string) (tenant.Principal, error)
 	now := time.Now()
 	var u tenant.User
 	var tokenID string
+	hash := digest(bearer)
 	err := a.store.View(ctx, func(tx *store.Tx) (err error) {
-		u, tokenID, err = tx.UserByPAT(digest(bearer), now)
+		u, tokenID, err = tx.UserByPAT(hash, now)
 		return err
 	})
 	if fault.Is(err, fault.NotFound) {
@@ -158,7 +159,7 @@ func (a *Auth) PAT(ctx context.Context, bearer string) (tenant.Principal, error)
 		return tenant.Principal{}, fmt.Errorf("look up access token: %w", err)
 	}
 	a.uses.note(store.CredentialToken, tokenID, now)
-	return tenant.Principal{Kind: tenant.KindPAT, UserID: u.ID}, nil
+	return tenant.Principal{Kind: tenant.KindPAT, UserID: u.ID, Credential: hash}, nil
 }
 
 // maker is the part of a credential's digest that stands for it in keys: enough that no two

@@ -34,7 +34,16 @@ var Classes = []Class{SecretKey, ScopedKey, PublicJWT, PAT}
 // BranchHeader selects a branch of the environment whose key a request carries.
 const BranchHeader = "X-Trigger-Branch"
 
-type principalKey struct{}
+// credential is what a request came with, and what was asked for.
+type credential struct {
+	bearer, branch string
+	classes        []Class
+}
+
+type (
+	principalKey  struct{}
+	credentialKey struct{}
+)
 
 // From returns who makes the request: what Require put into the context, else a
 // principal that may do nothing.
@@ -60,34 +69,35 @@ func (a *Auth) Require(classes ...Class) func(http.Handler) http.Handler {
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, err := a.authenticate(r, classes)
+			c := credential{Bearer(r), r.Header.Get(BranchHeader), classes}
+			p, err := a.authenticate(r.Context(), c)
 			if err != nil {
 				rest.WriteError(w, r, a.log, err)
 				return
 			}
-			next.ServeHTTP(w, r.WithContext(With(r.Context(), p)))
+			ctx := context.WithValue(With(r.Context(), p), credentialKey{}, c)
+			next.ServeHTTP(w, r.WithContext(ctx))
 		})
 	}
 }
 
-func (a *Auth) authenticate(r *http.Request, classes []Class) (tenant.Principal, error) {
-	bearer := Bearer(r)
-	if slices.Contains(classes, PAT) && (len(classes) == 1 || strings.HasPrefix(bearer, tenant.PATPrefix)) {
-		return a.PAT(r.Context(), bearer)
+func (a *Auth) authenticate(ctx context.Context, c credential) (tenant.Principal, error) {
+	if slices.Contains(c.classes, PAT) && (len(c.classes) == 1 || strings.HasPrefix(c.bearer, tenant.PATPrefix)) {
+		return a.PAT(ctx, c.bearer)
 	}
-	if bearer == "" {
+	if c.bearer == "" {
 		return tenant.Principal{}, errMissing
 	}
-	if slices.Contains(classes, PublicJWT) {
-		if subject, public := claimed(bearer); public {
-			return a.publicToken(r.Context(), bearer, subject)
+	if slices.Contains(c.classes, PublicJWT) {
+		if subject, public := claimed(c.bearer); public {
+			return a.publicToken(ctx, c.bearer, subject)
 		}
 	}
-	p, err := a.key(r.Context(), bearer, r.Header.Get(BranchHeader))
+	p, err := a.key(ctx, c.bearer, c.branch)
 	if err != nil {
 		return tenant.Principal{}, err
 	}
-	if !slices.Contains(classes, classOf[p.Kind]) {
+	if !slices.Contains(c.classes, classOf[p.Kind]) {
 		return tenant.Principal{}, errForbidden
 	}
 	return p, nil
@@ -95,12 +105,3 @@ func (a *Auth) authenticate(r *http.Request, classes []Class) (tenant.Principal,
 
 // classOf are the classes of what a key lookup finds.
 var classOf = map[tenant.Kind]Class{tenant.KindSecretKey: SecretKey, tenant.KindScopedKey: ScopedKey}
-
-// Bearer is the credential of a request, "" when there is none.
-func Bearer(r *http.Request) string {
-	scheme, credential, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return ""
-	}
-	return strings.TrimSpace(credential)
-}

@@ -166,6 +166,17 @@ func (s *signer) valid(now time.Time) jwt.VerificationKeySet {
 	return set
 }
 
+// until is when the key ends that signed a token which was verified, zero for the current one.
+func (s *signer) until(token *jwt.Token) time.Time {
+	signed := token.Raw[:strings.LastIndexByte(token.Raw, '.')]
+	for _, k := range s.keys {
+		if !k.expires.IsZero() && token.Method.Verify(signed, token.Signature, k.key) == nil {
+			return k.expires
+		}
+	}
+	return time.Time{}
+}
+
 // tokenClaims is a public token as it is read.
 type tokenClaims struct {
 	jwt.RegisteredClaims
@@ -210,19 +221,22 @@ func (a *Auth) publicToken(ctx context.Context, bearer, subject string) (tenant.
 		return tenant.Principal{}, err
 	}
 	var c tokenClaims
-	_, err = verifier.ParseWithClaims(bearer, &c, func(*jwt.Token) (any, error) { return s.valid(time.Now()), nil })
+	token, err := verifier.ParseWithClaims(bearer, &c, func(*jwt.Token) (any, error) { return s.valid(time.Now()), nil })
 	if err != nil || !c.Pub {
 		return tenant.Principal{}, fault.Wrap(fault.Unauthorized, err, errPublic.Msg)
 	}
 	p := tenant.Principal{
-		Kind: tenant.KindPublic, Env: s.env, Scopes: c.Scopes, ExpiresAt: c.ExpiresAt.Time,
-		SkipColumns: c.Realtime.SkipColumns, Maker: c.Maker,
+		Kind: tenant.KindPublic, Env: s.env, Scopes: c.Scopes, Credential: digest(bearer),
+		ExpiresAt: c.ExpiresAt.Time, SkipColumns: c.Realtime.SkipColumns, Maker: c.Maker,
+	}
+	if until := s.until(token); !until.IsZero() && until.Before(p.ExpiresAt) {
+		p.ExpiresAt = until
 	}
 	if !isMaker.MatchString(p.Maker) { // it acts for itself
-		p.Maker = maker(digest(bearer))
+		p.Maker = maker(p.Credential)
 	}
 	if c.OneTime {
-		p.OneTime = digest(bearer)
+		p.OneTime = p.Credential
 	}
 	return p, nil
 }

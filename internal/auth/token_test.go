@@ -179,7 +179,7 @@ func TestMintedTokens(t *testing.T) {
 	}
 	p, err := w.Environment(t.Context(), token, "")
 	want := tenant.Principal{
-		Kind: tenant.KindPublic, Env: b, Scopes: []string{"trigger:tasks:a"}, OneTime: p.OneTime,
+		Kind: tenant.KindPublic, Env: b, Scopes: []string{"trigger:tasks:a"}, Credential: p.OneTime, OneTime: p.OneTime,
 		ExpiresAt: expires, SkipColumns: []string{"output"}, Maker: p.Maker,
 	}
 	if diff := cmp.Diff(want, p); err != nil || diff != "" || p.OneTime == "" {

@@ -37,9 +37,8 @@ func (h *handler) readyz(w http.ResponseWriter, r *http.Request) error {
 func metricsOf(metrics http.Handler, token string, public bool) rest.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
-		given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		switch {
-		case token != "" && !auth.SameText(given, token):
+		case token != "" && !auth.SameText(auth.Bearer(r), token):
 			return fault.New(fault.Unauthorized, "The token of --metrics-token is needed")
 		case token == "" && public:
 			return fault.New(fault.Forbidden, "Nobody may read metrics of a server with --public-url: set --metrics-token")

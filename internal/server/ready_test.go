@@ -109,9 +109,9 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("by name: %d", status)
 	}
 	cfg = config(t)
-	cfg.MetricsToken = "open sesame"
+	cfg.MetricsToken = "open-sesame"
 	r = run(t, cfg)
-	for header, want := range map[string]int{"Bearer open sesame": 200, "Bearer open": 401, "open sesame": 200, "": 401} {
+	for header, want := range map[string]int{"Bearer open-sesame": 200, "bearer  open-sesame": 200, "Bearer open": 401, "open-sesame": 401, "": 401} {
 		if status, _ := get(r.url, "Authorization", header); status != want {
 			t.Errorf("%q: %d, want %d", header, status, want)
 		}

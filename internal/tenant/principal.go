@@ -24,6 +24,9 @@ type Principal struct {
 	// Maker is who counts as the maker of what is made with a credential that is held to scopes:
 	// that credential or, if it came with something that another had made, the other one.
 	Maker string
+	// Credential is the SHA-256 in hex of what was verified: two requests have the same one
+	// exactly when they came with the same credential.
+	Credential string
 	// OneTime identifies a public token that may be used once, "" for all others.
 	// Whoever acts on it must record it in the same transaction.
 	OneTime string
