@@ -254,10 +254,14 @@ func (s *itemStream) unknown() error {
 	return fault.Newf(fault.Invalid, "Batch %s not found", s.friendly)
 }
 
-// flush makes the chunk durable, and gives the next one its time to arrive.
+// flush makes the chunk durable, and gives the next one its time to arrive. The credential
+// may have ended since the stream began.
 func (s *itemStream) flush(ctx context.Context) error {
 	if len(s.chunk) == 0 {
 		return nil
+	}
+	if err := s.api.auth.Check(ctx); err != nil {
+		return err
 	}
 	p, err := s.api.engine.AddItems(ctx, s.p.Env, s.batch.ID, s.chunk)
 	s.chunk, s.bytes = s.chunk[:0], 0

@@ -3,6 +3,7 @@ package api_test
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -398,4 +399,32 @@ func BenchmarkItems(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(500*b.N)/b.Elapsed().Seconds(), "items/s")
+}
+
+// TestStreamEndsWithItsKey: of a stream that goes on after its key was replaced, nothing more
+// is taken.
+func TestStreamEndsWithItsKey(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	const first, more = 500, 500 // a chunk each
+	batch := s.newBatch(first + more)
+	all := strings.SplitAfter(items(upTo(first+more)...), "\n")
+	r, w := io.Pipe()
+	go func() {
+		_, _ = io.WriteString(w, strings.Join(all[:first], ""))
+		for end := time.Now().Add(10 * time.Second); len(s.batchRuns(batch)) < first && time.Now().Before(end); {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if _, _, err := s.auth.RotateKey(t.Context(), s.env, 0); err != nil {
+			t.Error(err)
+		}
+		_, _ = io.WriteString(w, strings.Join(all[first:], ""))
+		_ = w.Close()
+	}()
+	if got := stream(t, s.Client, "POST", itemsPath(batch), ndjson, r); got.Status != http.StatusUnauthorized {
+		t.Errorf("%d %s", got.Status, got.Body)
+	}
+	if got := len(s.batchRuns(batch)); got != first {
+		t.Errorf("%d runs, want %d", got, first)
+	}
 }

@@ -25,6 +25,7 @@ type world struct {
 	sealer *auth.Sealer
 	keys   auth.Keys
 	admin  *auth.Admin
+	hash   string // of the credential that a test watches
 }
 
 func sealer(t testing.TB, fill byte) *auth.Sealer {

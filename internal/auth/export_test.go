@@ -1,0 +1,4 @@
+package auth
+
+// LookAgain is for tests.
+const LookAgain = lookAgain
