@@ -1,5 +1,5 @@
-// Package limit holds token buckets: how often somebody may do something. It reads no
-// clock and knows no requests.
+// Package limit holds token buckets, how often somebody may do something, and shares, how much
+// of something somebody may hold. It reads no clock and knows no requests.
 package limit
 
 import (

@@ -20,7 +20,6 @@ import (
 	"sear/internal/fault"
 	"sear/internal/metrics"
 	"sear/internal/rest"
-	"sear/internal/sockio"
 	"sear/internal/store"
 	"sear/internal/web"
 	"sear/internal/workerapi"
@@ -45,7 +44,6 @@ type handler struct {
 	engine  *engine.Engine
 	auth    *auth.Auth
 	workers *workerapi.API
-	sockets *sockio.Server
 	log     *slog.Logger
 	serving atomic.Bool
 }
@@ -71,14 +69,12 @@ func newHandler(p parts) (*handler, error) {
 		engine:  p.engine,
 		auth:    p.auth,
 		workers: workerapi.New(p.store, p.engine, p.auth, p.blobs, origin, log),
-		sockets: sockio.New(sockio.Options{Log: log}),
 		log:     log,
 	}
 	pages, err := web.New(p.auth, origin, log)
 	if err != nil {
 		return nil, err
 	}
-	h.workers.Sockets(h.sockets)
 
 	r := chi.NewRouter()
 	r.Use(p.metrics.Requests)
@@ -92,7 +88,6 @@ func newHandler(p parts) (*handler, error) {
 		r.Get("/healthcheck", rest.Wrap(log, h.healthcheck))
 		r.Get("/readyz", rest.Wrap(log, h.readyz))
 		r.Get("/metrics", rest.Wrap(log, metricsOf(p.metrics.Handler(), p.metricsToken, p.public != "")))
-		r.Handle("/socket.io/", h.sockets)
 		h.workers.Routes(r)
 		api.New(p.store, p.engine, p.auth, p.blobs, origin, p.limits, log).Routes(r)
 	})
@@ -168,7 +163,6 @@ func (h *handler) serve(ctx context.Context, l net.Listener, ready func()) error
 func (h *handler) drain(s *http.Server) error {
 	h.serving.Store(false)
 	h.workers.Stop()
-	h.sockets.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	err := s.Shutdown(ctx)

@@ -67,6 +67,48 @@ func TestRotationOnTwoNodes(t *testing.T) {
 	}
 }
 
+// TestRotationEndsWhatIsOpenOnOtherNodes: a dequeue and a presence stream that wait at one
+// node end when another replaces their key.
+func TestRotationEndsWhatIsOpenOnOtherNodes(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.DatabaseURL = pgtest.URL(t)
+	cfg.SecretKey = strings.Repeat("00", 32)
+	first := run(t, cfg)
+	cfg.Data = config(t).Data
+	run(t, cfg) // where the key is replaced
+	set, err := server.Keys(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := servertest.Client{URL: first.url, Key: set.SecretKeys.Dev}
+	socket := servertest.Dial(t, old, "/dev-worker")
+	answered := make(chan servertest.Response, 2)
+	for method, path := range map[string]string{http.MethodPost: "/engine/v1/dev/dequeue", http.MethodGet: "/engine/v1/dev/presence"} {
+		go func() {
+			got, err := old.Send(t.Context(), method, path, nil)
+			if err != nil {
+				t.Error(err)
+			}
+			answered <- got
+		}()
+	}
+	time.Sleep(100 * time.Millisecond) // for both to arrive; should they not, the test proves less but does not fail
+	begin := time.Now()
+	if _, err := server.RotateKey(t.Context(), cfg, server.Rotation{Env: tenant.Development}, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	if e, ok := socket.Next(); ok {
+		t.Errorf("the socket hears of %s", e.Name)
+	}
+	for range 2 {
+		<-answered
+	}
+	if took := time.Since(begin); took > 4*time.Second { // sooner than they would look again by themselves
+		t.Errorf("they ended after %s", took)
+	}
+}
+
 // TestRotationBesideASilentServer: the data of a server that cannot be asked is left alone.
 func TestRotationBesideASilentServer(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -27,6 +28,7 @@ type conn struct {
 	request *http.Request
 	ctx     context.Context // ends with the connection, and ends it
 	cancel  context.CancelCauseFunc
+	unwatch func()
 	out     *queue
 	pong    chan struct{}
 
@@ -39,9 +41,10 @@ type conn struct {
 }
 
 func newConn(s *Server, ws *websocket.Conn, r *http.Request) *conn {
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
+	watched, stop := s.options.Watch(context.WithoutCancel(r.Context()))
+	ctx, cancel := context.WithCancelCause(watched)
 	return &conn{
-		server: s, ws: ws, request: r, ctx: ctx, cancel: cancel,
+		server: s, ws: ws, request: r, ctx: ctx, cancel: cancel, unwatch: stop,
 		out:     newQueue(s.options.MaxQueue),
 		pong:    make(chan struct{}, 1),
 		sockets: make(map[string]*Socket),
@@ -52,7 +55,7 @@ func newConn(s *Server, ws *websocket.Conn, r *http.Request) *conn {
 // serve runs the connection to its end. The calling goroutine reads.
 func (c *conn) serve() {
 	o := &c.server.options
-	c.ws.SetReadLimit(o.MaxPayload)
+	c.ws.SetReadLimit(o.MaxGreeting)
 	_ = c.push(c.openFrame())
 	joinless := time.AfterFunc(o.ConnectTimeout, func() { c.end(websocket.StatusPolicyViolation, "no namespace joined") })
 	var writer sync.WaitGroup
@@ -71,6 +74,7 @@ func (c *conn) serve() {
 	for c.read() {
 		if len(c.sockets) > 0 {
 			joinless.Stop()
+			c.ws.SetReadLimit(o.MaxPayload)
 		}
 	}
 }
@@ -78,7 +82,7 @@ func (c *conn) serve() {
 // read takes one frame and acts on it. It reports whether to go on reading, which
 // the closing handshake needs as well.
 func (c *conn) read() bool {
-	typ, frame, err := c.ws.Read(c.ctx)
+	typ, frame, err := c.message()
 	if err != nil {
 		c.cancel(err)
 		return false
@@ -101,6 +105,19 @@ func (c *conn) read() bool {
 		c.end(websocket.StatusInternalError, "event failed")
 	}
 	return true
+}
+
+// message reads one message. Once it has begun, which is when it needs memory, the rest
+// has to follow in time: what a client holds back also keeps its pongs from arriving.
+func (c *conn) message() (websocket.MessageType, []byte, error) {
+	typ, r, err := c.ws.Reader(c.ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	late := time.AfterFunc(c.server.options.MessageTimeout, func() { c.cancel(errors.New("a message took too long to arrive")) })
+	defer late.Stop()
+	frame, err := io.ReadAll(r)
+	return typ, frame, err
 }
 
 // severity tells our own failures from the client's.

@@ -2,6 +2,7 @@ package sockio
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -10,27 +11,48 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"sear/internal/limit"
 )
 
 // Options are the limits of a [Server]. Zero values stand for the defaults.
 type Options struct {
 	PingInterval   time.Duration // from a pong to the next ping; 25 s
 	PingTimeout    time.Duration // for a pong to arrive, and for a client to accept what is written; 20 s
-	ConnectTimeout time.Duration // for a new client to join a namespace; 45 s
-	MaxPayload     int64         // bytes of a received message; 1,000,000
+	ConnectTimeout time.Duration // for a new client to join a namespace; 10 s
+	MessageTimeout time.Duration // for a message that has begun to arrive; 10 s
+	MaxGreeting    int64         // bytes of a message received before a namespace is joined; 4,096
+	MaxPayload     int64         // bytes of a message received later; 1,000,000
+	MaxConns       int           // connections at once, of which each owner has a share; 1,000
 	MaxQueue       int           // bytes that wait for a client before it is dropped; 1 MiB
 	MaxRooms       int           // rooms a socket can be in; 10,000
 	Log            *slog.Logger  // nowhere
+
+	// Owner tells whose connection a request asks for; nil: all are one owner's. See
+	// [limit.Shares] for how many an owner may have.
+	Owner func(*http.Request) string
+	// Watch derives the context with which a connection ends from one that carries the values
+	// of its request. stop is called when the connection has ended otherwise. May be nil.
+	Watch func(context.Context) (watched context.Context, stop func())
 }
 
 func (o Options) withDefaults() Options {
 	o.PingInterval = cmp.Or(o.PingInterval, 25*time.Second)
 	o.PingTimeout = cmp.Or(o.PingTimeout, 20*time.Second)
-	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 45*time.Second)
+	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 10*time.Second)
+	o.MessageTimeout = cmp.Or(o.MessageTimeout, 10*time.Second)
 	o.MaxPayload = cmp.Or(o.MaxPayload, 1_000_000)
+	o.MaxGreeting = min(cmp.Or(o.MaxGreeting, 4096), o.MaxPayload)
+	o.MaxConns = cmp.Or(o.MaxConns, 1000)
 	o.MaxQueue = cmp.Or(o.MaxQueue, 1<<20)
 	o.MaxRooms = cmp.Or(o.MaxRooms, 10_000)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	if o.Owner == nil {
+		o.Owner = func(*http.Request) string { return "" }
+	}
+	if o.Watch == nil {
+		o.Watch = func(ctx context.Context) (context.Context, func()) { return ctx, func() {} }
+	}
 	return o
 }
 
@@ -39,6 +61,7 @@ func (o Options) withDefaults() Options {
 type Server struct {
 	options    Options
 	namespaces map[string]*Namespace
+	places     *limit.Shares // of the connections
 
 	mu     sync.Mutex
 	conns  map[*conn]struct{}
@@ -48,8 +71,10 @@ type Server struct {
 
 // New returns a server without namespaces: see [Server.Of].
 func New(o Options) *Server {
+	o = o.withDefaults()
 	return &Server{
-		options:    o.withDefaults(),
+		options:    o,
+		places:     limit.NewShares(o.MaxConns),
 		namespaces: make(map[string]*Namespace),
 		conns:      make(map[*conn]struct{}),
 	}
@@ -64,11 +89,19 @@ func (s *Server) Of(name string, h Handlers) *Namespace {
 
 // ServeHTTP upgrades the request and returns when the connection has ended, which
 // the cancellation of the request's context does not do: that is for [Server.Close].
+// Whoever has as many connections as may be had is answered 503 and not upgraded.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if no := refuse(r); no != nil {
-		no.write(w)
+		no.write(w, http.StatusBadRequest)
 		return
 	}
+	release, ok := s.places.Take(s.options.Owner(r))
+	if !ok {
+		w.Header().Set("Retry-After", "5")
+		(&refusal{3, "Too many connections"}).write(w, http.StatusServiceUnavailable)
+		return
+	}
+	defer release()
 	ws, err := websocket.Accept(w, r, nil)
 	if err != nil {
 		s.options.Log.Debug("socket upgrade failed", "err", err) // Accept has answered
@@ -76,10 +109,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := newConn(s, ws, r)
 	if !s.admit(c) {
+		c.unwatch()
 		_ = ws.Close(websocket.StatusTryAgainLater, stopping)
 		return
 	}
 	defer s.forget(c)
+	defer c.unwatch() // before Close may return
 	c.serve()
 }
 
@@ -142,9 +177,9 @@ func refuse(r *http.Request) *refusal {
 	return nil
 }
 
-func (f *refusal) write(w http.ResponseWriter) {
+func (f *refusal) write(w http.ResponseWriter, status int) {
 	body, _ := json.Marshal(f) // a number and a string always have JSON
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusBadRequest)
+	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }

@@ -393,7 +393,7 @@ func TestHeartbeat(t *testing.T) {
 
 func TestClientWithoutNamespaceIsTurnedOut(t *testing.T) {
 	t.Parallel()
-	bubble(t, sockio.Options{ConnectTimeout: 10 * time.Second}, func(w *world) {
+	bubble(t, sockio.Options{}, func(w *world) {
 		w.server.Of("/a", subscriptions())
 		member, idler := w.join("/a"), w.dial()
 		start := time.Now()

@@ -14,6 +14,7 @@ import (
 	"sear/internal/engine"
 	"sear/internal/fault"
 	"sear/internal/id"
+	"sear/internal/sockio"
 	"sear/internal/store"
 	"sear/internal/tenant"
 )
@@ -28,6 +29,8 @@ type API struct {
 	log    *slog.Logger
 	poll   time.Duration // how long a dequeue waits for work
 
+	sockets *sockio.Server
+
 	ending context.Context // over when requests that wait are to end
 	end    context.CancelFunc
 }
@@ -36,17 +39,23 @@ type API struct {
 // such as http://127.0.0.1:3030: that is where its worker is told to go on calling.
 func New(st *store.Store, e *engine.Engine, a *auth.Auth, blobs *blob.Store, origin func(*http.Request) string, log *slog.Logger) *API {
 	ending, end := context.WithCancel(context.Background())
-	return &API{store: st, engine: e, auth: a, blobs: blobs, origin: origin, log: log, poll: pollTime, ending: ending, end: end}
+	api := &API{store: st, engine: e, auth: a, blobs: blobs, origin: origin, log: log, poll: pollTime, ending: ending, end: end}
+	api.sockets = api.newSockets()
+	return api
 }
 
 // Stop ends all requests that wait for something, now and from now on: a dequeue
-// answers that there is no work, a presence stream is over.
-func (a *API) Stop() { a.end() }
+// answers that there is no work, a presence stream is over, and sockets are told to
+// connect elsewhere. It waits up to a second for those that do not answer.
+func (a *API) Stop() {
+	a.end()
+	a.sockets.Close()
+}
 
-// patient is the context of a request that waits: it ends with the client, with the
-// server, and after d.
-func (a *API) patient(r *http.Request, d time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(r.Context(), d)
+// patient is the context of a request that waits: it ends with ctx, with the server, and
+// after d.
+func (a *API) patient(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, d)
 	stop := context.AfterFunc(a.ending, cancel)
 	if a.ending.Err() != nil {
 		cancel() // at once: AfterFunc takes its time

@@ -53,7 +53,8 @@ func (q *dequeueRequest) worker() string {
 }
 
 // dequeue hands out runs, waiting for some if there are none. Whoever hangs up while
-// waiting gets none, as net/http ends the request's context with the connection.
+// waiting gets none, as net/http ends the request's context with the connection; nor does
+// a key that ends meanwhile.
 func (a *API) dequeue(w http.ResponseWriter, r *http.Request) error {
 	q, err := rest.Decode[dequeueRequest](r, maxBody, rest.AllowEmpty)
 	if err != nil {
@@ -61,14 +62,21 @@ func (a *API) dequeue(w http.ResponseWriter, r *http.Request) error {
 	}
 	a.see(r)
 	env := environment(r)
-	ctx, cancel := a.patient(r, a.poll)
+	watched, stop := a.auth.Watch(r.Context())
+	defer stop()
+	ctx, cancel := a.patient(watched, a.poll)
 	defer cancel()
 	list, err := a.engine.AwaitDequeue(ctx, env, q.worker(), q.runs())
 	if err != nil {
 		return err
 	}
+	refused := a.auth.Check(r.Context())
 	if r.Context().Err() != nil && len(list) > 0 {
-		return a.takeBack(env, list)
+		refused = errGone
+	}
+	if refused != nil {
+		a.takeBack(env, list)
+		return refused
 	}
 	at := wire.ISO(time.Now())
 	messages := make([]dequeued, len(list))
@@ -78,15 +86,21 @@ func (a *API) dequeue(w http.ResponseWriter, r *http.Request) error {
 	return rest.JSON(w, http.StatusOK, map[string]any{"dequeuedMessages": messages})
 }
 
-// takeBack returns runs to the queue whose client hung up in the very moment they
-// were handed out. Should it fail, they come back when nobody starts them in time.
-func (a *API) takeBack(env *tenant.Environment, list []engine.Delivery) error {
+// errGone answers a client that nobody reads the answer of.
+var errGone = fault.New(fault.Unavailable, "The client has gone")
+
+// takeBack returns runs to the queue that were handed out in the very moment in which the
+// client hung up or its key ended. Should it fail, they come back when nobody starts them
+// in time.
+func (a *API) takeBack(env *tenant.Environment, list []engine.Delivery) {
+	if len(list) == 0 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), a.poll)
 	defer cancel()
 	if err := a.engine.TakeBack(ctx, env, list); err != nil {
 		a.log.Warn("runs of a lost dequeue stay out", "env", env.ID, "runs", len(list), "error", err)
 	}
-	return fault.New(fault.Unavailable, "The client has gone")
 }
 
 // dequeued is a run as a worker first hears of it. The CLI reads little of it, but

@@ -18,7 +18,6 @@ import (
 	"sear/internal/id"
 	"sear/internal/run"
 	"sear/internal/servertest"
-	"sear/internal/sockio"
 	"sear/internal/store"
 	"sear/internal/tenant"
 	"sear/internal/workerapi"
@@ -72,16 +71,12 @@ func (r *rig) serve(log *slog.Logger) {
 	}
 	r.api = workerapi.New(r.store, r.engine, r.auth, r.blobs, func(*http.Request) string { return web.URL }, log)
 	r.api.Routes(router)
-	sockets := sockio.New(sockio.Options{Log: log})
-	r.api.Sockets(sockets)
-	router.Handle("/socket.io/", sockets)
 
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.engine.Run(ctx) }()
 	r.t.Cleanup(func() {
 		r.api.Stop()
-		sockets.Close()
 		web.Close()
 		stop()
 		if err := <-done; err != nil {

@@ -25,6 +25,7 @@ func (a *API) routes() []route {
 	return []route{
 		{get, "/engine/v1/dev/config", auth.SecretKey, a.config},
 		{get, "/engine/v1/dev/presence", auth.SecretKey, a.presence},
+		{get, "/socket.io/", auth.SecretKey, a.socket},
 		{post, "/engine/v1/dev/dequeue", auth.SecretKey, a.dequeue},
 		{post, "/engine/v1/dev/disconnect", auth.SecretKey, a.disconnect},
 		{post, runPath + "/snapshots/{snapshot}/attempts/start", auth.SecretKey, a.startAttempt},

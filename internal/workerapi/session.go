@@ -43,9 +43,11 @@ func processes(limit int) int {
 // presenceBeat is how often a presence stream shows that it is alive.
 const presenceBeat = 10 * time.Second
 
-// presence stays open for as long as the CLI runs. Nothing that is sent means
-// anything to it.
+// presence stays open for as long as the CLI runs and its key lasts. Nothing that is sent
+// means anything to it.
 func (a *API) presence(w http.ResponseWriter, r *http.Request) error {
+	watched, stop := a.auth.Watch(r.Context())
+	defer stop()
 	s, err := rest.Stream(w)
 	if err != nil {
 		return err
@@ -59,7 +61,7 @@ func (a *API) presence(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		select {
-		case <-r.Context().Done():
+		case <-watched.Done():
 			return nil
 		case <-a.ending.Done():
 			return nil

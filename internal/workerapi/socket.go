@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,8 +19,11 @@ import (
 	"sear/internal/tenant"
 )
 
-// Sockets adds the namespaces of workers to a server.
-func (a *API) Sockets(s *sockio.Server) {
+// newSockets makes the server of the workers' sockets. Only who has the secret key of an
+// environment reaches it. The environment shares the connections with others, and a key that
+// ends takes its own along.
+func (a *API) newSockets() *sockio.Server {
+	s := sockio.New(sockio.Options{Log: a.log, Owner: func(r *http.Request) string { return environment(r).ID }, Watch: a.auth.Watch})
 	s.Of("/dev-worker", sockio.Handlers{
 		Connect: a.connect,
 		On: map[string]sockio.EventHandler{
@@ -29,6 +32,13 @@ func (a *API) Sockets(s *sockio.Server) {
 		},
 		Disconnect: func(k *sockio.Socket) { sessionOf(k).close() },
 	})
+	return s
+}
+
+// socket serves the connection of a worker that hears of its runs.
+func (a *API) socket(w http.ResponseWriter, r *http.Request) error {
+	a.sockets.ServeHTTP(w, r)
+	return nil
 }
 
 // session is what one CLI wants to hear of. But for the goroutines that it starts,
@@ -42,21 +52,9 @@ type session struct {
 	wg     sync.WaitGroup                // of the subscriptions
 }
 
-// connect admits sockets whose upgrade carried the secret key of an environment.
+// connect admits whoever has reached the server of the sockets.
 func (a *API) connect(k *sockio.Socket, _ json.RawMessage) error {
-	h := k.Request().Header
-	bearer, ok := strings.CutPrefix(h.Get("Authorization"), "Bearer ")
-	if !ok {
-		return fault.New(fault.Unauthorized, "Invalid or Missing API key")
-	}
-	p, err := a.auth.Environment(k.Context(), bearer, h.Get(auth.BranchHeader))
-	if err != nil {
-		return err
-	}
-	if p.Kind != tenant.KindSecretKey {
-		return fault.New(fault.Forbidden, "Unauthorized")
-	}
-	s := &session{socket: k, env: p.Env, runs: map[string]context.CancelFunc{}}
+	s := &session{socket: k, env: auth.From(k.Context()).Env, runs: map[string]context.CancelFunc{}}
 	s.ctx, s.cancel = context.WithCancel(k.Context())
 	k.Data = s
 	return nil

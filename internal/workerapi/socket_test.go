@@ -2,9 +2,12 @@ package workerapi_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"sear/internal/engine"
 	"sear/internal/id"
@@ -138,14 +141,32 @@ func TestSocketsSeeTheirEnvironment(t *testing.T) {
 	diff(t, map[string]bool{own: true, onBranch: true}, got)
 }
 
+// TestSocketsNeedAKey: nobody is upgraded, and so given memory, who has not said who it is.
 func TestSocketsNeedAKey(t *testing.T) {
 	t.Parallel()
 	r := setup(t)
-	for name, key := range map[string]string{"no key": "", "unknown key": "tr_dev_x", "access token": r.keys.PersonalAccessToken} {
-		k := servertest.DialRaw(t, servertest.Client{URL: r.URL, Key: key})
-		k.Send("40/dev-worker,")
-		if got := k.Frame(); !strings.HasPrefix(got, "44/dev-worker,") {
-			t.Errorf("%s: %s", name, got)
+	additional, err := r.auth.AddKey(t.Context(), r.env, "test", []string{"admin"}, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		header string
+		want   int
+	}{
+		"no key":            {"", http.StatusUnauthorized},
+		"unknown key":       {"Bearer tr_dev_x", http.StatusUnauthorized},
+		"access token":      {"Bearer " + r.keys.PersonalAccessToken, http.StatusUnauthorized},
+		"additional key":    {"Bearer " + additional, http.StatusForbidden},
+		"the key":           {"Bearer " + r.Key, http.StatusSwitchingProtocols},
+		"in another script": {"bearer   " + r.Key + " ", http.StatusSwitchingProtocols},
+	} {
+		address := "ws" + strings.TrimPrefix(r.URL, "http") + "/socket.io/?EIO=4&transport=websocket"
+		ws, res, err := websocket.Dial(t.Context(), address, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {c.header}}})
+		if res == nil || res.StatusCode != c.want {
+			t.Errorf("%s: %v, %v, want %d", name, res, err, c.want)
+		}
+		if ws != nil {
+			_ = ws.CloseNow()
 		}
 	}
 }
