@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -65,8 +63,8 @@ var DefaultLimits = api.DefaultLimits
 func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	tuneMemory()
 	crashed := cfg.crashed()
-	if cfg.Retention != 0 && cfg.Retention < leastRetention {
-		return fmt.Errorf("a retention of %s: at least %s, or 0 to keep everything", cfg.Retention, leastRetention)
+	if err := cfg.check(); err != nil {
+		return err
 	}
 	st, err := openStore(ctx, cfg, log)
 	if err != nil {
@@ -120,7 +118,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer context.AfterFunc(work, cancel)() // without the engine there is nothing to serve
 		defer cancel()
-		return h.serve(ctx, listener, func() {
+		return h.serve(ctx, shareConns(listener.(*net.TCPListener), maxConns, log), func() {
 			log.Info("serving", "url", here, "address", listener.Addr().String())
 			if !onLoopback(listener.Addr()) && !strings.HasPrefix(here, "https://") {
 				log.Warn("other machines can connect without TLS, by which their keys can be read on the way: see docs/proxy.md")
@@ -131,6 +129,17 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		})
 	})
 	return g.Wait()
+}
+
+// check refuses what could not work.
+func (cfg Config) check() error {
+	if cfg.Retention != 0 && cfg.Retention < leastRetention {
+		return fmt.Errorf("a retention of %s: at least %s, or 0 to keep everything", cfg.Retention, leastRetention)
+	}
+	if cfg.MetricsToken != "" && !auth.IsToken(cfg.MetricsToken) {
+		return errors.New("the metrics token cannot be sent in a header: it may hold letters, digits and -._~+/, and end with =")
+	}
+	return nil
 }
 
 // bootPatience is how long a server that starts goes on trying while Postgres is away
@@ -151,15 +160,6 @@ func (cfg Config) whileAway(ctx context.Context, log *slog.Logger, step func() e
 			return err
 		case <-time.After(time.Second / 2):
 		}
-	}
-}
-
-// tuneMemory lets the heap, which is a few megabytes, grow to five times what is
-// alive before it is collected. Triggers and drains gain a tenth to a third; after a
-// drain of 200,000 runs the process had 190 MB. Whoever sets GOGC knows better.
-func tuneMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
 	}
 }
 
