@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,11 +100,11 @@ func TestMessagesThatStopEndTheConnection(t *testing.T) {
 func TestConnectionsEndWithWhatIsWatched(t *testing.T) {
 	t.Parallel()
 	revoked, revoke := context.WithCancel(context.Background())
-	stopped := 0
+	var stopped atomic.Int32
 	o := sockio.Options{Watch: func(ctx context.Context) (context.Context, func()) {
 		ctx, cancel := context.WithCancel(ctx)
 		end := context.AfterFunc(revoked, cancel)
-		return ctx, func() { end(); cancel(); stopped++ }
+		return ctx, func() { end(); cancel(); stopped.Add(1) }
 	}}
 	bubble(t, o, func(w *world) {
 		gone := make(chan struct{})
@@ -121,8 +122,8 @@ func TestConnectionsEndWithWhatIsWatched(t *testing.T) {
 		stranger.wantClose(-1)
 		<-gone
 		synctest.Wait()
-		if stopped != 2 {
-			t.Errorf("%d of 2 were let go of", stopped)
+		if n := stopped.Load(); n != 2 {
+			t.Errorf("%d of 2 were let go of", n)
 		}
 	})
 }

@@ -20,10 +20,10 @@ import (
 )
 
 // newSockets makes the server of the workers' sockets. Only who has the secret key of an
-// environment reaches it. The environment shares the connections with others, and a key that
-// ends takes its own along.
+// environment reaches it. The environment with all its branches shares the connections with
+// the others, and a key that ends takes its own along.
 func (a *API) newSockets() *sockio.Server {
-	s := sockio.New(sockio.Options{Log: a.log, Owner: func(r *http.Request) string { return environment(r).ID }, Watch: a.auth.Watch})
+	s := sockio.New(sockio.Options{Log: a.log, Owner: func(r *http.Request) string { return environment(r).RootID() }, Watch: a.auth.Watch})
 	s.Of("/dev-worker", sockio.Handlers{
 		Connect: a.connect,
 		On: map[string]sockio.EventHandler{
