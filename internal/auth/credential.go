@@ -25,8 +25,8 @@ func (a *Auth) Credentials(ctx context.Context, userID string) (all []store.Cred
 // CredentialID is how the owner of a credential names it.
 func CredentialID(c store.Credential) string { return id.Friendly(string(c.Kind), c.ID) }
 
-// credential reads what a user names; a name that nothing of the user has is fault.NotFound.
-func credential(tx *store.Tx, userID, name string, now time.Time) (store.Credential, error) {
+// ownCredential reads what a user names; a name that nothing of the user has is fault.NotFound.
+func ownCredential(tx *store.Tx, userID, name string, now time.Time) (store.Credential, error) {
 	kind, rowID, _ := strings.Cut(name, "_")
 	return tx.Credential(userID, store.CredentialKind(kind), rowID, now)
 }
@@ -37,7 +37,7 @@ func credential(tx *store.Tx, userID, name string, now time.Time) (store.Credent
 func (a *Auth) EndCredential(ctx context.Context, userID, name string) error {
 	now := time.Now()
 	return a.store.Update(ctx, func(tx *store.Tx) error {
-		c, err := credential(tx, userID, name, now)
+		c, err := ownCredential(tx, userID, name, now)
 		switch {
 		case err != nil:
 			return err
@@ -56,7 +56,7 @@ func (a *Auth) ReplaceCredential(ctx context.Context, userID, name string, grace
 	now := time.Now()
 	until = now.Add(grace)
 	err = a.store.Update(ctx, func(tx *store.Tx) error {
-		c, err := credential(tx, userID, name, now)
+		c, err := ownCredential(tx, userID, name, now)
 		if err != nil {
 			return err
 		}

@@ -38,7 +38,7 @@ const (
 
 // beside are the classes of the routes that are on no routes page.
 var beside = map[string]string{
-	"GET /healthcheck": anybody, "GET /readyz": anybody, "GET /metrics": metric, "* /socket.io/": anybody,
+	"GET /healthcheck": anybody, "GET /readyz": anybody, "GET /metrics": metric,
 	"GET /login": anybody, "POST /login": anybody, "POST /logout": anybody,
 	"GET /account/tokens":                    anybody, // it says how to get one
 	"GET /account/authorization-code/{code}": session, "POST /account/authorization-code/{code}": session,

@@ -102,7 +102,6 @@ func newWorld(t *testing.T) *world {
 	go func() { ended <- w.engine.Run(ctx) }()
 	t.Cleanup(func() {
 		h.workers.Stop()
-		h.sockets.Close()
 		site.Close()
 		stop()
 		if err := <-ended; err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"strings"
 
 	"sear/internal/auth"
 	"sear/internal/fault"

@@ -19,7 +19,6 @@ import (
 // allow; nil for one that changes nothing in the database, with the reason.
 var walkBodies = func() map[string]adverse {
 	all := map[string]adverse{
-		"* /socket.io/":                             nil, // messages of its one namespace, run:subscribe and run:unsubscribe, only read
 		"POST /otel/v1/traces":                      nil, // what is exported is dropped
 		"POST /otel/v1/logs":                        nil, // likewise
 		"POST /otel/v1/metrics":                     nil, // likewise
