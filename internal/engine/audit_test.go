@@ -46,6 +46,7 @@ func (r *rig) populate() {
 func TestAuditFinds(t *testing.T) {
 	t.Parallel()
 	const held = `exec = 'EXECUTING' AND task = 'narrow'`
+	const overdue = `UPDATE run SET due_at = 1 WHERE ` + held
 	breaks := []struct{ rule, by string }{
 		{"a run is finished when its status is final", `UPDATE run SET status = 'EXECUTING' WHERE exec = 'FINISHED' AND status = 'COMPLETED_WITH_ERRORS'`},
 		{"a run is finished when its status is final", `UPDATE run SET status = 'CRASHED' WHERE ` + held},
@@ -57,7 +58,8 @@ func TestAuditFinds(t *testing.T) {
 		{"who has a slot executes", `UPDATE run SET slot = 1 WHERE exec = 'DELAYED'`},
 		{"what depends on somebody has a deadline", `UPDATE run SET due_at = NULL WHERE ` + held},
 		{"a run has no more attempts than it may", `UPDATE run SET attempt = 4 WHERE ` + held},
-		{"what is due is done", `UPDATE run SET due_at = 1 WHERE ` + held},
+		{"what is due is done", overdue},
+		{"what is due is done", `UPDATE run SET due_at = 1 WHERE exec = 'DELAYED'`},
 		{"what is due is done", `UPDATE waitpoint SET due_at = 1`},
 		{"a worker's version is known", `UPDATE run SET worker_id = 'nobody' WHERE ` + held},
 		{"a waiting run waits for something", `DELETE FROM edge WHERE kind = 'MANUAL'`},
@@ -79,6 +81,8 @@ func TestAuditFinds(t *testing.T) {
 		r.populate()
 		r.stop()
 		expectAudit(t, r, "", "")
+		expectAudit(t, r, overdue, "") // the engine has just begun, and the worker gets time to report
+		r.ok(r.st.Update(r.ctx, func(tx *store.Tx) error { return tx.SetSetting(store.SettingJudging, "") }))
 		for _, b := range breaks {
 			expectAudit(t, r, b.by, b.rule)
 		}

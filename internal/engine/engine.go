@@ -50,6 +50,7 @@ type Engine struct {
 	orders  *pokes // subjects of orders
 	bulks   *pokes // bulk actions that go on
 
+	hearing  hearing
 	node     string      // tells this engine from others of the store
 	released atomic.Bool // the store is known not to be held
 

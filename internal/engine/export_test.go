@@ -49,3 +49,11 @@ func (e *Engine) WaitAndWake(ctx context.Context, env *tenant.Environment, runID
 func (e *Engine) AsOnly(ctx context.Context, lease string, fn func(*store.Tx) error) error {
 	return e.asOnly(ctx, lease, fn)
 }
+
+// Slept has the engine look at its deadlines as after a jump of the clock by d: it meant to do so
+// that much earlier.
+func (e *Engine) Slept(d time.Duration) {
+	e.hearing.mu.Lock()
+	defer e.hearing.mu.Unlock()
+	e.hearing.looked = e.hearing.looked.Add(-d)
+}

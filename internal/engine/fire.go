@@ -19,12 +19,16 @@ func (e *Engine) dueSchedules(w *work) (int, error) { return w.occurrences((*wor
 
 // occurrences handles what is due; fire makes the run of one.
 func (w *work) occurrences(fire fireFunc) (int, error) {
-	list, err := w.tx.DueSchedules(w.now, timerBatch)
+	h, since, err := w.listen()
+	if err != nil {
+		return 0, err
+	}
+	list, err := w.tx.DueSchedules(w.now, timerBatch, h.Withheld)
 	if err != nil {
 		return 0, err
 	}
 	for _, d := range list {
-		if err := w.occur(d, fire); err != nil {
+		if err := w.occur(d, since, fire); err != nil {
 			return 0, err
 		}
 	}
@@ -34,8 +38,9 @@ func (w *work) occurrences(fire fireFunc) (int, error) {
 type fireFunc func(w *work, env *tenant.Environment, d store.Due, rule schedule.Rule) error
 
 // occur handles one occurrence: whatever comes of it, the instance goes on to the next,
-// unless its environment is out of use or its timing means nothing any more.
-func (w *work) occur(d store.Due, fire fireFunc) error {
+// unless its environment is out of use or its timing means nothing any more. A command line
+// that came back as soon as it could be heard, at heard, counts as having been there.
+func (w *work) occur(d store.Due, heard time.Time, fire fireFunc) error {
 	if d.Archived {
 		return w.tx.Advance(d, time.Time{}, d.Last)
 	}
@@ -56,7 +61,11 @@ func (w *work) occur(d store.Due, fire fireFunc) error {
 		return w.tx.Advance(d, next, d.Last)
 	}
 	if env.Type == tenant.Development && w.now.Sub(d.Seen) > presentFor {
-		if err := w.tx.AddMiss(d.Instance, store.Miss{Gap: only(d.Next).Through(left), Reason: "No CLI was connected"}); err != nil {
+		reason := "No CLI was connected"
+		if d.Next.Before(heard) {
+			reason = "The server was away, and no CLI connected when it was back"
+		}
+		if err := w.tx.AddMiss(d.Instance, store.Miss{Gap: only(d.Next).Through(left), Reason: reason}); err != nil {
 			return err
 		}
 		return w.tx.Advance(d, next, d.Last)
@@ -130,5 +139,11 @@ func (e *Engine) See(ctx context.Context, env *tenant.Environment) error {
 	if fresh {
 		return nil
 	}
-	return e.store.Update(ctx, func(tx *store.Tx) error { return tx.SeePresence(env.ID, at) })
+	err := e.store.Update(ctx, func(tx *store.Tx) error { return tx.SeePresence(env.ID, at) })
+	if err != nil { // it is to be written the next time
+		e.mu.Lock()
+		delete(e.seen, env.ID)
+		e.mu.Unlock()
+	}
+	return err
 }

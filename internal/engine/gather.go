@@ -176,6 +176,7 @@ func (e *Engine) transact(ctx context.Context, batch []*op, hurry bool) (n int, 
 		}
 		return w.flush()
 	})
+	e.hearing.took(now(), err)
 	return n, err
 }
 

@@ -196,7 +196,9 @@ func TestScheduleInDevelopment(t *testing.T) {
 		synctest.Wait()
 		day := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 		want := []store.Miss{
-			{Gap: schedule.Gap{From: day.Add(6 * time.Minute), To: day.Add(26 * time.Minute), Count: 21}, Reason: "No CLI was connected"},
+			{Gap: schedule.Gap{From: day.Add(26 * time.Minute), To: day.Add(26 * time.Minute), Count: 1}, Reason: "No CLI was connected"},
+			{Gap: schedule.Gap{From: day.Add(16 * time.Minute), To: day.Add(25 * time.Minute), Count: 10}, Reason: "The server was away, and no CLI connected when it was back"},
+			{Gap: schedule.Gap{From: day.Add(6 * time.Minute), To: day.Add(15 * time.Minute), Count: 10}, Reason: "No CLI was connected"},
 			{Gap: schedule.Gap{From: day.Add(time.Minute), To: day.Add(3 * time.Minute), Count: 3}, Reason: "No CLI was connected"},
 		}
 		if i, misses := r.read(s.ID); !slices.Equal(misses, want) || time.Until(i.Next) > time.Minute {

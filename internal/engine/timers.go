@@ -73,8 +73,8 @@ func (e *Engine) handleDue(ctx context.Context) (time.Duration, error) {
 		if handled > 0 {
 			continue
 		}
-		var next time.Time
-		if err := e.view(ctx, func(tx *store.Tx) (err error) { next, err = tx.NextDue(); return err }); err != nil {
+		next, err := e.nextDue(ctx)
+		if err != nil {
 			return time.Second, err
 		}
 		if next.IsZero() {
@@ -89,8 +89,23 @@ func (e *Engine) handleDue(ctx context.Context) (time.Duration, error) {
 	}
 }
 
+// nextDue is when there is something to do, as far as is known; zero: nothing.
+func (e *Engine) nextDue(ctx context.Context) (next time.Time, err error) {
+	since, _ := e.hearing.look(now(), e.patience())
+	h := e.withhold(now(), since)
+	err = e.view(ctx, func(tx *store.Tx) (err error) { next, err = tx.NextDue(h.Withheld); return err })
+	if next.IsZero() || !h.until.IsZero() && h.until.Before(next) {
+		next = h.until
+	}
+	return next, err
+}
+
 func (e *Engine) dueRuns(w *work) (int, error) {
-	list, err := w.tx.DueRuns(w.now, timerBatch)
+	h, since, err := w.listen()
+	if err != nil {
+		return 0, err
+	}
+	list, err := w.tx.DueRuns(w.now, timerBatch, h.Withheld)
 	if err != nil {
 		return 0, err
 	}
@@ -114,7 +129,7 @@ func (e *Engine) dueRuns(w *work) (int, error) {
 		if err != nil {
 			return 0, fmt.Errorf("deadline of run %s: %w", r.ID, err)
 		}
-		w.tellDeadline(r, after)
+		w.tellDeadline(r, after, since)
 		if r.Exec == run.Queued { // it may only have become eligible
 			w.stir(r.EnvID)
 		}
@@ -123,11 +138,15 @@ func (e *Engine) dueRuns(w *work) (int, error) {
 }
 
 // tellDeadline has a deadline known once it is carried out: to the log when a worker was
-// silent for too long, for somebody will want to know why.
-func (w *work) tellDeadline(was, is run.Run) {
-	e, at := w.e, w.now
+// silent for too long, for somebody will want to know why. It was no later than it could be
+// judged.
+func (w *work) tellDeadline(was, is run.Run, heard time.Time) {
+	e, late := w.e, w.now.Sub(was.Due)
+	if was.Exec.WithWorker() {
+		late = min(late, w.now.Sub(heard.Add(e.opt.Timeouts.Grace())))
+	}
 	w.tx.AfterCommit(func() {
-		e.opt.Observer.Late(at.Sub(was.Due))
+		e.opt.Observer.Late(late)
 		if was.Slot && is.Seq != was.Seq {
 			e.log.Warn("a worker was silent for too long", "run", id.Friendly(id.Run, was.ID), "env", was.EnvID, "task", was.Task,
 				"attempt", was.Attempt, "was", was.Exec, "is", is.Exec, "status", is.Status, "note", is.Note)

@@ -19,7 +19,7 @@ func Check(r Run) error {
 		{(r.Exec == PendingExecuting || r.Exec == Executing) && !r.Slot, "a run in a worker's hands holds a slot"},
 		{r.Attempt > MaxAttempts, "too many attempts"},
 		{r.Exec == Delayed && !r.Due.Equal(r.DelayUntil), "a delayed run has its delay as deadline"},
-		{needsDeadline(r.Exec) && r.Due.IsZero(), "somebody must answer for a run in a worker's hands"},
+		{r.Exec.WithWorker() && r.Due.IsZero(), "somebody must answer for a run in a worker's hands"},
 		{(r.Exec == Finished || r.Exec == Suspended) && !r.Due.IsZero(), "nothing is due for a run at rest"},
 		{r.Exec == Created && r.Due.IsZero() == (r.Reason == ExternalPending), "a parked run is given up only if it waits for a deployment"},
 		{r.Exec == Created && r.Reason == "", "a parked run says why"},
@@ -33,8 +33,4 @@ func Check(r Run) error {
 
 func holdsSlot(e Exec) bool {
 	return e == PendingExecuting || e == Executing || e == Waiting || e == PendingCancel
-}
-
-func needsDeadline(e Exec) bool {
-	return e == PendingExecuting || e == PendingCancel || e.Live()
 }

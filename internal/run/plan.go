@@ -18,6 +18,13 @@ type Timeouts struct {
 	Cancel    time.Duration // asked to stop, not confirmed
 }
 
+// ReportsWithin is the time in which a worker reports that lives: the official CLI sends a
+// heartbeat every thirty seconds, of which one may get lost.
+const ReportsWithin = time.Minute
+
+// Grace is how long workers get to report once they can be heard again.
+func (t Timeouts) Grace() time.Duration { return min(ReportsWithin, t.Executing) }
+
 // DefaultTimeouts are upstream's.
 var DefaultTimeouts = Timeouts{Pending: time.Minute, Executing: 5 * time.Minute, Cancel: time.Minute}
 

@@ -32,6 +32,12 @@ func (e Exec) Live() bool {
 	return e == Executing || e == Waiting || e == QueuedExecuting
 }
 
+// WithWorker reports whether a worker answers for the run in this state: its deadline says
+// until when the worker may be silent.
+func (e Exec) WithWorker() bool {
+	return e == PendingExecuting || e == PendingCancel || e.Live()
+}
+
 // Status is what the API shows, in upstream's internal vocabulary.
 type Status string
 

@@ -104,6 +104,7 @@ func TestBackupUnderLoad(t *testing.T) {
 	original.end(t)
 
 	restored := config(t)
+	restored.Timeouts = cfg.Timeouts
 	m, err := server.Restore(t.Context(), restored, file)
 	if err != nil {
 		t.Fatal(err)

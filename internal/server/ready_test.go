@@ -3,10 +3,12 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +17,7 @@ import (
 	"sear/internal/server"
 	"sear/internal/servertest"
 	"sear/internal/sqldb/pgtest"
+	"sear/internal/store"
 )
 
 func TestReady(t *testing.T) {
@@ -171,6 +174,42 @@ func TestRecoveryIsTold(t *testing.T) {
 		if !strings.HasPrefix(got, "executing=1 waiting=0 queued=1 delayed=0 overdue=0 wakes=0 "+want+" workersReportBy=20") {
 			t.Errorf("%q, want %s", got, want)
 		}
+	}
+}
+
+// TestRecoveryTellsWhenWorkersReport: of a worker whose time was over before the start it is
+// told when its runs are given up, not when they would have been.
+func TestRecoveryTellsWhenWorkersReport(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	r := run(t, cfg)
+	c, project := r.client(t, cfg)
+	w := servertest.Register(t, c, project, echo)
+	triggerEcho(t, c, 1)
+	servertest.Post[any](t, c, "/engine/v1/dev/dequeue", map[string]any{"currentWorker": w.ID})
+	r.end(t)
+	change := func(do func(tx *store.Tx) error) {
+		t.Helper()
+		st, err := store.Open(t.Context(), "sqlite:"+filepath.Join(cfg.Data, "core.db"), nil)
+		if err == nil {
+			err = errors.Join(st.Update(t.Context(), do), st.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(func(tx *store.Tx) error {
+		_, err := tx.Exec(`UPDATE run SET due_at = $1 WHERE slot = 1`, time.Now().Add(-time.Hour).UnixMicro())
+		return err
+	})
+	began := time.Now().Truncate(time.Millisecond)
+	_, by, _ := strings.Cut(recovered(t, cfg), " workersReportBy=")
+	if at, err := time.Parse(time.RFC3339, by); err != nil || at.Before(began.Add(time.Minute)) {
+		t.Errorf("after a start at %s workers report by %q", began, by)
+	}
+	change(func(tx *store.Tx) error { return tx.SetSetting(store.SettingHeld, "yes") })
+	if got := recovered(t, cfg); got == "" || strings.Contains(got, "workersReportBy") {
+		t.Errorf("while it is held: %q", got)
 	}
 }
 

@@ -16,10 +16,19 @@ func (c Config) crashed() bool {
 	return c.DatabaseURL == "" && err == nil && info.Size() > 0
 }
 
-// tellRecovered says in one line what a server takes up where another, or it, left off.
-func tellRecovered(ctx context.Context, st *store.Store, crashed bool, log *slog.Logger) error {
+// tellRecovered says in one line what a server takes up where another, or it, left off, and
+// by when workers that do not report are given up: no earlier than grace from now. While the
+// store is held nobody is.
+func tellRecovered(ctx context.Context, st *store.Store, crashed bool, grace time.Duration, log *slog.Logger) error {
 	var s store.Standing
-	err := st.View(ctx, func(tx *store.Tx) (err error) { s, err = tx.Standing(time.Now()); return err })
+	var held string
+	now := time.Now()
+	err := st.View(ctx, func(tx *store.Tx) (err error) {
+		if s, err = tx.Standing(now); err == nil {
+			held, err = tx.Setting(store.SettingHeld)
+		}
+		return err
+	})
 	if err != nil || s == (store.Standing{}) && !crashed {
 		return err
 	}
@@ -27,8 +36,12 @@ func tellRecovered(ctx context.Context, st *store.Store, crashed bool, log *slog
 	if !st.Postgres() {
 		attrs = append(attrs, "afterCrash", crashed)
 	}
-	if !s.FirstLease.IsZero() {
-		attrs = append(attrs, "workersReportBy", s.FirstLease)
+	if !s.FirstLease.IsZero() && held == "" {
+		by := now.Add(grace)
+		if s.FirstLease.After(by) {
+			by = s.FirstLease
+		}
+		attrs = append(attrs, "workersReportBy", by)
 	}
 	log.Info("recovered what was acknowledged", attrs...)
 	return nil

@@ -92,7 +92,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		if err := setUp(ctx, cfg, st, sealer, here, log); err != nil {
 			return err
 		}
-		return errors.Join(tellRecovered(ctx, st, crashed, log), warnHeld(ctx, st, log))
+		return errors.Join(tellRecovered(ctx, st, crashed, timeouts(cfg.Timeouts).Grace(), log), warnHeld(ctx, st, log))
 	})
 	if err != nil {
 		return err

@@ -57,12 +57,32 @@ func (s *Store) Audit(ctx context.Context, now time.Time, late time.Duration) (a
 	return a, err
 }
 
+// overdue is before when deadlines, as they are stored, should have been carried out, and
+// those that judge workers and command lines, which get time to report once they can be heard.
+type overdue struct{ done, judged int64 }
+
+func (tx *Tx) overdue(now time.Time, late time.Duration) (overdue, error) {
+	o := overdue{done: now.Add(-late).UnixMicro()}
+	text, err := tx.Setting(SettingJudging)
+	if err != nil {
+		return o, err
+	}
+	judging, _ := time.Parse(time.RFC3339Nano, text) // an error leaves the zero time: nobody was deaf
+	if now.Sub(judging) > late {
+		o.judged = o.done
+	}
+	return o, nil
+}
+
 // Audit is that of a store, in a transaction.
 func (tx *Tx) Audit(now time.Time, late time.Duration) (Audit, error) {
 	a := Audit{Violations: []Violation{}}
-	overdue := now.Add(-late).UnixMicro()
-	for _, check := range []func(*Audit, int64) error{tx.count, tx.auditRuns, tx.auditWaits, tx.auditOwners, tx.auditDeadlines, tx.auditSlots} {
-		if err := check(&a, overdue); err != nil {
+	o, err := tx.overdue(now, late)
+	if err != nil {
+		return a, err
+	}
+	for _, check := range []func(*Audit, overdue) error{tx.count, tx.auditRuns, tx.auditWaits, tx.auditOwners, tx.auditDeadlines, tx.auditSlots} {
+		if err := check(&a, o); err != nil {
 			return a, err
 		}
 	}
@@ -86,7 +106,7 @@ func (tx *Tx) broken(a *Audit, query string, args ...any) error {
 	return rows.Err()
 }
 
-func (tx *Tx) count(a *Audit, _ int64) (err error) {
+func (tx *Tx) count(a *Audit, _ overdue) (err error) {
 	a.Counts, err = tx.Counts()
 	return err
 }
@@ -117,7 +137,7 @@ var runRules = []rule{
 	{"who has a slot executes", `slot = 1 AND exec NOT IN ('EXECUTING', 'PENDING_EXECUTING', 'EXECUTING_WITH_WAITPOINTS', 'PENDING_CANCEL')`},
 	{"what depends on somebody has a deadline", `due_at IS NULL AND exec IN ('DELAYED', 'PENDING_EXECUTING', 'EXECUTING', 'EXECUTING_WITH_WAITPOINTS', 'QUEUED_EXECUTING', 'PENDING_CANCEL')`},
 	{"a run has no more attempts than it may", `attempt > 1 AND attempt > max_attempts`},
-	{"what is due is done", `due_at < $1`},
+	{"what is due is done", `due_at < $1 AND (due_at < $2 OR exec IN ('RUN_CREATED', 'DELAYED', 'QUEUED'))`},
 	{"a worker's version is known", `worker_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM worker WHERE worker.id = run.worker_id)`},
 	{"a waiting run waits for something", `exec IN ('EXECUTING_WITH_WAITPOINTS', 'SUSPENDED')
 		AND NOT EXISTS (SELECT 1 FROM edge WHERE edge.run_id = run.id AND edge.done = 0)
@@ -129,12 +149,12 @@ var runRules = []rule{
 const isFinal = `status IN ('COMPLETED_SUCCESSFULLY', 'COMPLETED_WITH_ERRORS', 'CANCELED', 'CRASHED', 'SYSTEM_FAILURE', 'EXPIRED', 'TIMED_OUT', 'INTERRUPTED')`
 
 // auditRuns reads each run once: a row is reported under the first rule it breaks.
-func (tx *Tx) auditRuns(a *Audit, overdue int64) error {
+func (tx *Tx) auditRuns(a *Audit, o overdue) error {
 	var cases strings.Builder
 	for i, r := range runRules {
 		fmt.Fprintf(&cases, "WHEN %s THEN %d\n", r.unless, i)
 	}
-	rows, err := tx.Query(`SELECT id, rule FROM (SELECT id, CASE `+cases.String()+` ELSE -1 END AS rule FROM run) AS r WHERE rule >= 0`, overdue)
+	rows, err := tx.Query(`SELECT id, rule FROM (SELECT id, CASE `+cases.String()+` ELSE -1 END AS rule FROM run) AS r WHERE rule >= 0`, o.done, o.judged)
 	if err != nil {
 		return err
 	}
@@ -160,7 +180,7 @@ func (tx *Tx) auditRuns(a *Audit, overdue int64) error {
 
 // auditWaits checks that who is blocked waits, that nobody goes on without what was waited
 // for, and that what somebody waits for can still happen.
-func (tx *Tx) auditWaits(a *Audit, _ int64) error {
+func (tx *Tx) auditWaits(a *Audit, _ overdue) error {
 	err := tx.broken(a, `SELECT CASE edge.done WHEN 0 THEN 'who is blocked by something waits for it' ELSE 'who goes on is told what is over' END, run.id
 		FROM edge JOIN run ON run.id = edge.run_id WHERE edge.seq = 0
 		AND (edge.done = 0 AND run.exec NOT IN ('EXECUTING_WITH_WAITPOINTS', 'SUSPENDED', 'PENDING_CANCEL') OR edge.done = 1 AND run.exec = 'EXECUTING')`)
@@ -185,7 +205,7 @@ func (tx *Tx) auditBatches(a *Audit, since time.Time) error {
 }
 
 // auditOwners checks that nothing is left of runs that are gone.
-func (tx *Tx) auditOwners(a *Audit, _ int64) error {
+func (tx *Tx) auditOwners(a *Audit, _ overdue) error {
 	for _, table := range []string{"snapshot", "packet", "run_tag", "edge"} {
 		err := tx.broken(a, `SELECT 'what belongs to a run ends with it: `+table+`', run_id FROM (SELECT DISTINCT run_id FROM `+table+`) AS t
 			WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.id = t.run_id)`)
@@ -197,17 +217,17 @@ func (tx *Tx) auditOwners(a *Audit, _ int64) error {
 }
 
 // auditDeadlines checks the deadlines of all but runs.
-func (tx *Tx) auditDeadlines(a *Audit, overdue int64) error {
+func (tx *Tx) auditDeadlines(a *Audit, o overdue) error {
 	return tx.broken(a, `SELECT 'what is due is done', id FROM waitpoint WHERE done = 0 AND due_at < $1
 		UNION ALL SELECT 'what is due is done', id FROM batch WHERE due_at < $1
 		UNION ALL SELECT 'what is due is done', id FROM deployment WHERE due_at < $1
-		UNION ALL SELECT 'what is due is done', schedule_id FROM schedule_instance WHERE next_at < $1
-		UNION ALL SELECT 'a completed waitpoint has a time of its completion', id FROM waitpoint WHERE done = 1 AND completed_at IS NULL`, overdue)
+		UNION ALL SELECT 'what is due is done', schedule_id FROM schedule_instance WHERE next_at < $2
+		UNION ALL SELECT 'a completed waitpoint has a time of its completion', id FROM waitpoint WHERE done = 1 AND completed_at IS NULL`, o.done, o.judged)
 }
 
 // auditSlots checks that no more runs execute than the limits allow. One that was lowered
 // is reported until the runs above it have ended.
-func (tx *Tx) auditSlots(a *Audit, _ int64) error {
+func (tx *Tx) auditSlots(a *Audit, _ overdue) error {
 	rows, err := tx.Query(`SELECT env.id, env.concurrency_limit, run.lane, count(*) FROM run JOIN env ON env.id = run.env_id
 		WHERE run.slot = 1 GROUP BY env.id, env.concurrency_limit, run.lane`)
 	if err != nil {

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -227,22 +228,47 @@ func (tx *Tx) seedMetadata(id string, d *run.Definition) error {
 	return err
 }
 
-// DueRuns reads up to n runs whose deadline has passed, for update; runs that
-// another node handles right now are left out.
-func (tx *Tx) DueRuns(now time.Time, n int) ([]run.Run, error) {
-	return tx.queryRuns(`SELECT `+runColumns+` FROM run WHERE due_at IS NOT NULL AND due_at <= $1 ORDER BY due_at LIMIT $2 {{skip locked}}`,
+// Withheld are deadlines that are not looked at yet, because those whom they judge could not be heard.
+type Withheld struct {
+	Workers  bool      // of runs that a worker answers for, see [run.Exec.WithWorker]
+	Sessions time.Time // of schedules of development environments that have not heard of a command line since then; zero: none
+}
+
+// runs restricts a query of runs.
+func (h Withheld) runs() string {
+	if h.Workers {
+		return ` AND exec IN ('RUN_CREATED', 'DELAYED', 'QUEUED')`
+	}
+	return ""
+}
+
+// schedules restricts a query of instances of schedules that has the given arguments.
+func (h Withheld) schedules(args ...any) (where string, all []any) {
+	if h.Sessions.IsZero() {
+		return "", args
+	}
+	return fmt.Sprintf(` AND env_id NOT IN (SELECT id FROM env WHERE type = 'DEVELOPMENT'
+		AND NOT EXISTS (SELECT 1 FROM presence WHERE presence.env_id = env.id AND presence.seen_at >= $%d))`, len(args)+1), append(args, h.Sessions.UnixMicro())
+}
+
+// DueRuns reads up to n runs whose deadline has passed, for update, but those that are
+// withheld; runs that another node handles right now are left out.
+func (tx *Tx) DueRuns(now time.Time, n int, h Withheld) ([]run.Run, error) {
+	return tx.queryRuns(`SELECT `+runColumns+` FROM run WHERE due_at IS NOT NULL AND due_at <= $1`+h.runs()+` ORDER BY due_at LIMIT $2 {{skip locked}}`,
 		now.UnixMicro(), n)
 }
 
-// NextDue is the earliest deadline of any run, waitpoint, batch, deployment or schedule; zero when there is none.
-func (tx *Tx) NextDue() (time.Time, error) {
+// NextDue is the earliest deadline of any run, waitpoint, batch, deployment or schedule, but
+// of those that are withheld; zero when there is none.
+func (tx *Tx) NextDue(h Withheld) (time.Time, error) {
 	var next time.Time
+	schedules, args := h.schedules()
 	err := tx.QueryRow(`SELECT min(due_at) FROM (
-		SELECT min(due_at) AS due_at FROM run WHERE due_at IS NOT NULL UNION ALL
+		SELECT min(due_at) AS due_at FROM run WHERE due_at IS NOT NULL`+h.runs()+` UNION ALL
 		SELECT min(due_at) FROM waitpoint WHERE due_at IS NOT NULL AND done = 0 UNION ALL
 		SELECT min(due_at) FROM batch WHERE due_at IS NOT NULL UNION ALL
 		SELECT min(due_at) FROM deployment WHERE due_at IS NOT NULL UNION ALL
-		SELECT min(next_at) FROM schedule_instance WHERE next_at IS NOT NULL) AS d`).Scan(instant(&next))
+		SELECT min(next_at) FROM schedule_instance WHERE next_at IS NOT NULL`+schedules+`) AS d`, args...).Scan(instant(&next))
 	return next, err
 }
 

@@ -15,12 +15,13 @@ type Due struct {
 }
 
 // DueSchedules reads up to n instances whose next occurrence has come, for update;
-// those that another node handles right now are left out.
-func (tx *Tx) DueSchedules(now time.Time, n int) ([]Due, error) {
-	rows, err := tx.Query(`WITH i AS (SELECT * FROM schedule_instance WHERE next_at IS NOT NULL AND next_at <= $1
+// those that are withheld, or that another node handles right now, are left out.
+func (tx *Tx) DueSchedules(now time.Time, n int, h Withheld) ([]Due, error) {
+	where, args := h.schedules(now.UnixMicro(), n)
+	rows, err := tx.Query(`WITH i AS (SELECT * FROM schedule_instance WHERE next_at IS NOT NULL AND next_at <= $1`+where+`
 			ORDER BY next_at LIMIT $2 {{skip locked}})
 		SELECT `+instanceColumns+`, e.archived_at IS NOT NULL, p.seen_at FROM i JOIN schedule s ON s.id = i.schedule_id
-		JOIN env e ON e.id = i.env_id LEFT JOIN presence p ON p.env_id = i.env_id ORDER BY i.next_at, i.schedule_id`, now.UnixMicro(), n)
+		JOIN env e ON e.id = i.env_id LEFT JOIN presence p ON p.env_id = i.env_id ORDER BY i.next_at, i.schedule_id`, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,10 @@ const SettingPublicURL = "public_url"
 // that was. While it is not "", engines start nothing.
 const SettingHeld = "held"
 
+// SettingJudging names the setting that says from when on workers that are silent are given
+// up: a node that serves the store could not hear them for a while before.
+const SettingJudging = "judging"
+
 // SettingIdentity names the setting that tells a store from its copies. Servers show it, so
 // that whoever has a store knows whether the server that answers somewhere runs on it.
 const SettingIdentity = "identity"
