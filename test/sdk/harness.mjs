@@ -1,6 +1,6 @@
 // Starts and stops what the tests talk to: the built server, on either database, and the
 // official CLI in its dev mode. Nothing here knows what is tested.
-import { execFile, spawn } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { cp, mkdir, readFile, readdir, symlink } from "node:fs/promises";
 import { openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -69,6 +69,11 @@ export class Server {
     await end(this.#process, "SIGKILL", SERVER_STOP_MS);
   }
 
+  /** SIGSTOP, as on a machine that sleeps, or SIGCONT. */
+  signal(name) {
+    signal(-this.#process.pid, name);
+  }
+
   /** SIGTERM; throws when the server does not stop cleanly and in time, or has ended before. */
   async stop() {
     const { exitCode, signalCode } = this.#process;
@@ -130,6 +135,19 @@ export class Cli {
   /** kill -9 of the CLI and its task processes; the watchdog stays. */
   async kill() {
     await end(this.#process, "SIGKILL", 5_000);
+  }
+
+  /** SIGSTOP or SIGCONT to the CLI, its task processes and its watchdog. */
+  signal(name) {
+    signal(-this.#process.pid, name);
+    signal(-this.#watchdog, name);
+  }
+
+  /** kill -9 of all that there is, as when the power fails: nobody tells the server. */
+  async vanish() {
+    signal(-this.#watchdog, "SIGKILL");
+    forget(this.#watchdog);
+    await this.kill();
   }
 
   /** Ends the CLI, its task processes and its watchdog. */
@@ -199,6 +217,18 @@ export async function createDatabase(adminUrl) {
     url: adminUrl.replace(/^(postgres(?:ql)?:\/\/[^/?]*\/)[^?]*/, `$1${name}`),
     drop: () => query(adminUrl, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
   };
+}
+
+/** A Postgres of one suite alone. It crashes on SIGUSR1, restarts on SIGUSR2, and is away from SIGTSTP to SIGCONT. */
+export async function privatePostgres(dir) {
+  const program = join(dir, "withpg");
+  execFileSync("go", ["build", "-o", program, "./test/tools/withpg"], { cwd: resolve(home, "../..") });
+  const { SEAR_TEST_POSTGRES: _, ...env } = process.env;
+  const child = spawn(program, ["sh", "-c", 'echo "$SEAR_TEST_POSTGRES"; cat'], { env, stdio: ["pipe", "pipe", "inherit"] });
+  let url = "";
+  child.stdout.on("data", (text) => (url += text));
+  await until("Postgres has started", () => url.includes("\n"));
+  return { url: url.trim(), process: child, stop: () => child.stdin.end() };
 }
 
 async function query(url, sql) {

@@ -1,16 +1,15 @@
 // Three nodes on one Postgres behind a balancer. Nodes are restarted and killed and Postgres itself
 // crashes, while the official SDK triggers and the official CLI executes: neither shows an error.
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { tasks, wait } from "@trigger.dev/sdk";
 import { Balancer } from "../balancer.mjs";
 import { connect, context, endedAs, file, marksIn, unique, waiting } from "../client.mjs";
-import { Cli, Server, until } from "../harness.mjs";
+import { Cli, Server, privatePostgres } from "../harness.mjs";
 
 const skip = context.database !== "postgres" && "several nodes need Postgres";
 
@@ -124,16 +123,3 @@ describe("three nodes", { timeout: 300_000, skip }, () => {
     console.log(`${ids.length} runs, each once`);
   }
 });
-
-/** A Postgres of this suite alone: SIGUSR1 has it crash, SIGUSR2 restarts it. */
-async function privatePostgres(dir) {
-  const root = resolve(import.meta.dirname, "../../..");
-  const bin = join(dir, "withpg");
-  execFileSync("go", ["build", "-o", bin, "./test/tools/withpg"], { cwd: root });
-  const { SEAR_TEST_POSTGRES: _, ...env } = process.env;
-  const child = spawn(bin, ["sh", "-c", 'echo "$SEAR_TEST_POSTGRES"; cat'], { env, stdio: ["pipe", "pipe", "inherit"] });
-  let url = "";
-  child.stdout.on("data", (text) => (url += text));
-  await until("Postgres has started", () => url.includes("\n"));
-  return { url: url.trim(), process: child, stop: () => child.stdin.end() };
-}

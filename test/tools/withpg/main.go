@@ -4,8 +4,9 @@
 //	withpg go test ./...
 //
 // Where that variable is set already, its server is used. SIGUSR1 has the cluster crash and come
-// back, SIGUSR2 restarts it in order. The cluster and its files are gone
-// when withpg ends, for whatever reason, and the exit code is the command's.
+// back, SIGUSR2 restarts it in order; SIGTSTP shuts it down, until SIGCONT starts it again. The
+// cluster and its files are gone when withpg ends, for whatever reason, and the exit code is the
+// command's.
 package main
 
 import (
@@ -86,11 +87,17 @@ func start() (stop func() error, err error) {
 		return nil, errors.Join(err, stop())
 	}
 	restarts := make(chan os.Signal, 1)
-	signal.Notify(restarts, syscall.SIGUSR1, syscall.SIGUSR2)
+	signal.Notify(restarts, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTSTP, syscall.SIGCONT)
 	go func() {
 		for s := range restarts {
-			if err := cluster.Restart(s == syscall.SIGUSR1); err != nil {
-				fmt.Fprintln(os.Stderr, "withpg: restart:", err)
+			var err error
+			if s == syscall.SIGTSTP {
+				err = cluster.Stop()
+			} else {
+				err = cluster.Restart(s == syscall.SIGUSR1)
+			}
+			if err != nil {
+				fmt.Fprintf(os.Stderr, "withpg: %s: %v\n", s, err)
 			}
 		}
 	}()
