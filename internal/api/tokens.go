@@ -19,7 +19,7 @@ const maxTokenTTL = 30 * 24 * time.Hour
 // jwtClaims serves POST /api/v1/auth/jwt/claims: what a client that signs public
 // tokens itself must put into them.
 func (a *API) jwtClaims(w http.ResponseWriter, r *http.Request) error {
-	return rest.JSON(w, http.StatusOK, auth.ClaimsFor(auth.From(r.Context()).Env))
+	return rest.JSON(w, http.StatusOK, auth.ClaimsToSign(auth.From(r.Context()).Env))
 }
 
 type tokenOnly struct {

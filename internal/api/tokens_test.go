@@ -18,7 +18,27 @@ func TestJWTClaims(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.expect(t, 200, fields{"sub": p.Env.ID, "pub": true}, "POST", "/api/v1/auth/jwt/claims", s.keys.SecretKeys.Dev, "")
+	const path = "/api/v1/auth/jwt/claims"
+	want := fields{"sub": p.Env.ID, "pub": true, "jti": "*"}
+	first := s.expect(t, 200, want, "POST", path, s.keys.SecretKeys.Dev, "")
+	second := s.expect(t, 200, want, "POST", path, s.keys.SecretKeys.Dev, "")
+	if first["jti"] == second["jti"] {
+		t.Errorf("both tokens that a client signs of these claims have the id %v", first["jti"])
+	}
+}
+
+func TestOneTimeTokensOfOneSecondDiffer(t *testing.T) {
+	t.Parallel()
+	s := setupAccounts(t)
+	seen := map[any]bool{}
+	for range 20 {
+		got := s.expect(t, 200, fields{"token": "*"}, "POST", "/api/v1/auth/public-tokens", s.keys.SecretKeys.Dev,
+			`{"scopes":["trigger:tasks:a"],"oneTimeUse":true}`)
+		if seen[got["token"]] {
+			t.Fatalf("one text twice: %v", got["token"])
+		}
+		seen[got["token"]] = true
+	}
 }
 
 func TestServerSignedTokens(t *testing.T) {

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -33,11 +34,21 @@ type Claims struct {
 	Sub    string   `json:"sub"`
 	Pub    bool     `json:"pub"`
 	Scopes []string `json:"scopes,omitempty"`
+	ID     string   `json:"jti,omitempty"`
 }
 
 // ClaimsFor are the claims of a public token of the environment.
 func ClaimsFor(env *tenant.Environment, scopes ...string) Claims {
 	return Claims{Sub: env.ID, Pub: true, Scopes: scopes}
+}
+
+// ClaimsToSign are the claims of one token that the client signs itself. A token for one use
+// is known by its text, and times are whole seconds: only the id keeps two tokens of the
+// same second apart. The SDK copies every claim of the answer, so it signs the id as well.
+func ClaimsToSign(env *tenant.Environment) Claims {
+	c := ClaimsFor(env)
+	c.ID = rand.Text()
+	return c
 }
 
 // Grant is what a public token is to allow.
@@ -66,6 +77,9 @@ func (a *Auth) PublicToken(ctx context.Context, env *tenant.Environment, g Grant
 		Scopes: g.Scopes, OneTime: g.OneTime, Issuer: tokenIssuer, Audience: tokenAudience,
 		Subject: env.ID, Pub: true, IssuedAt: now.Unix(), Expires: g.Expires.Unix(), Maker: g.Maker,
 	}
+	if g.OneTime { // or two of one second would be one text, and so one use
+		c.ID = rand.Text()
+	}
 	if g.SkipColumns != nil {
 		c.Realtime = &realtimeClaims{g.SkipColumns}
 	}
@@ -84,6 +98,7 @@ type mintedClaims struct {
 	IssuedAt int64           `json:"iat"`
 	Expires  int64           `json:"exp"`
 	Maker    string          `json:"maker,omitempty"`
+	ID       string          `json:"jti,omitempty"`
 }
 
 type realtimeClaims struct {

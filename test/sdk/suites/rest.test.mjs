@@ -321,6 +321,15 @@ describe("public tokens", concurrently, () => {
     assert.deepEqual(await members(again), await members(first));
   });
 
+  it("trigger once each when they are made in the same second", async () => {
+    const tokens = await Promise.all(Array.from({ length: 5 }, () => auth.createTriggerPublicToken("hello")));
+    assert.equal(new Set(tokens).size, tokens.length);
+    for (const token of tokens) {
+      const made = await trigger("hello", { payload: { name: "x" } }, { token });
+      assert.equal(made.status, 200, JSON.stringify(made.body));
+    }
+  });
+
   it("expire, and cannot be forged", async () => {
     const { id } = await delayed();
     const scopes = { read: { runs: [id] } };
