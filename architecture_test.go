@@ -35,7 +35,7 @@ var layers = map[string]int{
 
 	"internal/tenant": pureLayer, "internal/run": pureLayer, "internal/queue": pureLayer,
 	"internal/deploy": pureLayer, "internal/wire": pureLayer, "internal/schedule": pureLayer, "internal/telemetry": pureLayer,
-	"internal/failure": pureLayer, "internal/why": pureLayer,
+	"internal/failure": pureLayer, "internal/why": pureLayer, "internal/jsdate": pureLayer,
 
 	"internal/store": 2, "internal/blob": 2,
 	"internal/auth": 3, "internal/engine": 3, "internal/backup": 3, "internal/doctor": 3,
@@ -50,13 +50,13 @@ var layers = map[string]int{
 // siblings are the imports within a layer that are allowed.
 var siblings = map[string][]string{
 	"internal/rest": {"internal/fault"}, "internal/sockio": {"internal/fault", "internal/limit"}, "internal/sqldb": {"internal/fault"},
-	"internal/failure":    {"internal/run", "internal/deploy"},                                                           // what failed, and in which version
-	"internal/why":        {"internal/run", "internal/queue", "internal/wire"},                                           // what holds one up, in the API's words
-	"internal/telemetry":  {"internal/run"},                                                                              // its snapshots are told as spans
-	"internal/deploy":     {"internal/run"},                                                                              // a task's retry policy
-	"internal/run":        {"internal/queue"},                                                                            // types only
-	"internal/wire":       {"internal/run", "internal/queue", "internal/tenant", "internal/deploy", "internal/schedule"}, // their JSON
-	"internal/servertest": {"internal/server"},                                                                           // boots it
+	"internal/failure":    {"internal/run", "internal/deploy"},                                                                              // what failed, and in which version
+	"internal/why":        {"internal/run", "internal/queue", "internal/wire"},                                                              // what holds one up, in the API's words
+	"internal/telemetry":  {"internal/run"},                                                                                                 // its snapshots are told as spans
+	"internal/deploy":     {"internal/run"},                                                                                                 // a task's retry policy
+	"internal/run":        {"internal/queue"},                                                                                               // types only
+	"internal/wire":       {"internal/run", "internal/queue", "internal/tenant", "internal/deploy", "internal/schedule", "internal/jsdate"}, // their JSON
+	"internal/servertest": {"internal/server"},                                                                                              // boots it
 	"test/load":           {"test/load/rawhttp", "test/load/child", "test/load/crash"},
 	"test/load/crash":     {"test/load/child"},
 }
