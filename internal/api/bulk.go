@@ -11,7 +11,6 @@ import (
 	"time"
 	"unicode/utf16"
 
-	"sear/internal/deploy"
 	"sear/internal/engine"
 	"sear/internal/fault"
 	"sear/internal/id"
@@ -152,11 +151,6 @@ func readBulkFilter(text json.RawMessage, now time.Time, p *rest.Problems) store
 		p.Add("filter", "At least one filter must be provided")
 	}
 	q.checkText()
-	if v := q.values.Get("filter[createdAt][period]"); v != "" {
-		if _, ok := deploy.ParseDuration(v); !ok {
-			q.problems.Add("filter[createdAt][period]", "Invalid period: "+v)
-		}
-	}
 	f := q.runFilter(now)
 	for _, problem := range q.problems {
 		for name, member := range bulkFilters {

@@ -150,7 +150,7 @@ func TestBulkRefusals(t *testing.T) {
 		{`{"action":"cancel","filter":{"tag":[""],"status":" "}}`, v + `At least one filter must be provided at "filter"`},
 		{`{"action":"cancel","filter":{"tags":"a"}}`, v + `Unrecognized key(s) in object: 'tags' at "filter"`},
 		{`{"action":"cancel","filter":{"period":"whenever"}}`, v + `Invalid period: whenever at "filter.period"`},
-		{`{"action":"cancel","filter":{"from":"whenever","batch":"run_1"}}`, v + `Invalid date at "filter.from"; Invalid batch id: run_1 at "filter.batch"`},
+		{`{"action":"cancel","filter":{"from":"whenever","batch":"run_1"}}`, v + `Invalid date: whenever at "filter.from"; Invalid batch id: run_1 at "filter.batch"`},
 		{`{"action":"cancel","filter":{"to":-1,"tag":1,"version":[1],"isTest":"true","queue":{"type":"task"}}}`, v + `Expected boolean at "filter.isTest"; ` +
 			`Expected queue or array of queues, each with a type, task or custom, and a name at "filter.queue"; Expected string or array of strings at "filter.tag"; ` +
 			`Expected date or number at "filter.to"; Expected string or array of strings at "filter.version"`},

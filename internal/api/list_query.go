@@ -130,8 +130,7 @@ func (q *query) refuse(name, what string, values []string, allowed func(string) 
 	}
 }
 
-// created reads the three ways to bound the time of creation. A period that cannot
-// be read is ignored, as upstream does.
+// created reads the three ways to bound the time of creation.
 func (q *query) created(now time.Time) store.Created {
 	return q.within("filter[createdAt]", now)
 }
@@ -139,7 +138,11 @@ func (q *query) created(now time.Time) store.Created {
 // within reads the three ways to bound a time, which are members of a parameter.
 func (q *query) within(name string, now time.Time) store.Created {
 	c := store.Created{From: q.instant(name + "[from]"), To: q.instant(name + "[to]")}
-	if d, ok := deploy.ParseDuration(q.values.Get(name + "[period]")); ok {
+	if v := q.values.Get(name + "[period]"); v != "" {
+		d, ok := deploy.ParseDuration(v)
+		if !ok { // all that there is would be another answer than was asked for
+			q.problems.Add(name+"[period]", "Invalid period: "+wire.Clip(v))
+		}
 		if from := now.Add(-d); from.After(c.From) {
 			c.From = from
 		}
@@ -157,8 +160,11 @@ func (q *query) instant(name string) time.Time {
 		return time.UnixMilli(ms)
 	}
 	at, ok := wire.ParseDate(v)
+	if _, err := strconv.ParseFloat(v, 64); err == nil { // it was to be milliseconds, and no year or month
+		ok = false
+	}
 	if !ok {
-		q.problems.Add(name, "Invalid date")
+		q.problems.Add(name, "Invalid date: "+wire.Clip(v))
 	}
 	return at
 }

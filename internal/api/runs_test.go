@@ -346,7 +346,7 @@ func TestListRuns(t *testing.T) {
 		}
 	}
 	for _, query := range [][]string{
-		{"filter[createdAt][period]", "1h"}, {"filter[createdAt][period]", "whenever"}, {"filter[createdAt][from]", "0"},
+		{"filter[createdAt][period]", "1h"}, {"filter[createdAt][period]", "99999d"}, {"filter[createdAt][from]", "0"},
 		{"filter[createdAt][to]", fmt.Sprint(time.Now().Add(time.Minute).UnixMilli())}, {"filter[status]", "QUEUED,FAILED"}, {"filter[tag]", "common,rare"},
 	} {
 		if got := s.list(s.Client, "/api/v1/runs", query...); len(got.Data) != len(all) {
@@ -411,8 +411,9 @@ func TestBadRunQueries(t *testing.T) {
 		{"page[after]=nonsense!", `[{"code":"custom","message":"Invalid cursor","path":["page[after]"]}]`},
 		{"page[before]=batch_1", `[{"code":"custom","message":"Invalid cursor","path":["page[before]"]}]`},
 		{"page[after]=e30=", `[{"code":"custom","message":"Invalid cursor","path":["page[after]"]}]`},
-		{"filter[createdAt][from]=soon", `[{"code":"custom","message":"Invalid date","path":["filter[createdAt][from]"]}]`},
-		{"filter[createdAt][to]=-1", `[{"code":"custom","message":"Invalid date","path":["filter[createdAt][to]"]}]`},
+		{"filter[createdAt][from]=soon", `[{"code":"custom","message":"Invalid date: soon","path":["filter[createdAt][from]"]}]`},
+		{"filter[createdAt][to]=-1", `[{"code":"custom","message":"Invalid date: -1","path":["filter[createdAt][to]"]}]`},
+		{"filter[createdAt][period]=whenever", `[{"code":"custom","message":"Invalid period: whenever","path":["filter[createdAt][period]"]}]`},
 		{"filter[batch]=run_1", `[{"code":"custom","message":"Invalid batch id: run_1","path":["filter[batch]"]}]`},
 		{"filter[tag]=a%00b", `[{"code":"custom","message":"Invalid characters","path":["filter[tag]"]}]`},
 		{"filter[schedule]=%ff", `[{"code":"custom","message":"Invalid characters","path":["filter[schedule]"]}]`},

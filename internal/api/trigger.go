@@ -176,7 +176,7 @@ type headers struct {
 func readHeaders(r *http.Request) (headers, error) {
 	var problems rest.Problems
 	h := headers{
-		key:     wire.Key{Text: keyHeader(r, &problems, "idempotency-key"), TTL: wire.ParseKeyTTL(r.Header.Get("Idempotency-Key-Ttl"))},
+		key:     wire.Key{Text: keyHeader(r, &problems, "idempotency-key"), TTL: keyTTLHeader(r, &problems)},
 		request: keyHeader(r, &problems, strings.ToLower(requestKeyHeader)),
 		source:  source(r),
 	}
@@ -207,6 +207,17 @@ func keyHeader(r *http.Request, problems *rest.Problems, name string) string {
 		return ""
 	}
 	return v
+}
+
+// keyTTLHeader reads the header that says how long the idempotency key is to hold.
+func keyTTLHeader(r *http.Request, problems *rest.Problems) time.Duration {
+	const name = "idempotency-key-ttl"
+	v := r.Header.Get(name)
+	ttl, ok := wire.ParseKeyTTL(v)
+	if !ok {
+		problems.Add(name, wire.NotADuration(name, v))
+	}
+	return ttl
 }
 
 // source is who triggers.

@@ -114,9 +114,13 @@ func (a *API) createToken(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	keyTTL, ok := wire.ParseKeyTTL(body.IdempotencyKeyTTL)
+	if !ok {
+		return fault.New(fault.Invalid, wire.NotADuration("idempotencyKeyTTL", body.IdempotencyKeyTTL))
+	}
 	env := environment(r)
 	p, cached, err := a.engine.CreateToken(r.Context(), env, engine.NewWaitpoint{
-		At: timeout, Key: engine.Key{Text: body.IdempotencyKey, TTL: wire.ParseKeyTTL(body.IdempotencyKeyTTL)}, Tags: tags, Request: h.request,
+		At: timeout, Key: engine.Key{Text: body.IdempotencyKey, TTL: keyTTL}, Tags: tags, Request: h.request,
 	})
 	if err != nil {
 		return err

@@ -54,7 +54,7 @@ func TestCreateToken(t *testing.T) {
 	if again := s.newToken(`{"idempotencyKey":"k","timeout":"5s"}`); !again.IsCached || again.ID != made.ID || again.URL != made.URL {
 		t.Errorf("the key led to %+v", again)
 	}
-	for _, options := range []any{`{}`, nil, `{"tags":[],"idempotencyKeyTTL":"nonsense"}`} {
+	for _, options := range []any{`{}`, nil, `{"tags":[],"idempotencyKeyTTL":""}`} {
 		plain := s.newToken(options)
 		expect(t, fmt.Sprint(options), s.Call(t, "GET", tokensPath+"/"+plain.ID, nil), 200, `{"id":"*","url":"*","status":"WAITING","tags":[],"createdAt":"*"}`)
 	}

@@ -15,15 +15,17 @@ import (
 
 func TestParseDuration(t *testing.T) {
 	t.Parallel()
+	const century = 100 * 365 * 24 * time.Hour
 	for in, want := range map[string]time.Duration{
 		"10s": 10 * time.Second, "1h30m": 90 * time.Minute, "2hr": 2 * time.Hour, "1w2d3h4m5s": 7*24*time.Hour + 2*24*time.Hour + 3*time.Hour + 4*time.Minute + 5*time.Second,
-		"0s": 0, "30m1h": 90 * time.Minute,
+		"0s": 0, "30m1h": 90 * time.Minute, "0000000000001s": time.Second,
+		"9999999999s": century, "999999999w": century, "99999d": century, "100w" + strings.Repeat("9", 90) + "s": century,
 	} {
 		if got, ok := deploy.ParseDuration(in); !ok || got != want {
 			t.Errorf("%q = %v, %v; want %v", in, got, ok, want)
 		}
 	}
-	for _, in := range []string{"", "10", "s", "1.5h", "-1s", "1h 30m", "1x", "1h1h", "1h1hr", "9999999999s", "999999999w", strings.Repeat("1", 101) + "s"} {
+	for _, in := range []string{"", "10", "s", "1.5h", "-1s", "1h 30m", "1x", "1h1h", "1h1hr", strings.Repeat("1", 101) + "s"} {
 		if got, ok := deploy.ParseDuration(in); ok {
 			t.Errorf("%q was read as %v", in, got)
 		}
@@ -59,7 +61,7 @@ func TestManifest(t *testing.T) {
 	const text = `{"packageVersion":"4.8.3","contentHash":"h","tasks":[
 		{"id":"a","filePath":"a.ts","ttl":"10m"},
 		{"id":"b","filePath":"b.ts","ttl":90,"queue":{"name":"shared queue!","concurrencyLimit":2}},
-		{"id":"c","filePath":"c.ts","queue":{"concurrencyLimit":1},"schedule":{"cron":"* * * * *"}}],
+		{"id":"c","filePath":"c.ts","ttl":null,"queue":{"concurrencyLimit":1},"schedule":{"cron":"* * * * *"}}],
 		"queues":[{"name":"sharedqueue"},{"name":"extra","concurrencyLimit":null}]}`
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
 		t.Fatal(err)
@@ -97,14 +99,16 @@ func TestManifestProblems(t *testing.T) {
 	tooMany := 100_001
 	m := deploy.Manifest{
 		Tasks: []deploy.Task{{ID: "a", FilePath: "a.ts"}, {ID: "a", FilePath: "b.ts"}, {FilePath: "c.ts"}, {ID: "d", FilePath: "d.ts", Schedule: &deploy.Schedule{}},
-			{ID: "e\x00", FilePath: "e.ts"}, {ID: strings.Repeat("f", 513), FilePath: "f.ts"}, {ID: strings.Repeat("g", 512), FilePath: "g.ts"}},
+			{ID: "e\x00", FilePath: "e.ts"}, {ID: strings.Repeat("f", 513), FilePath: "f.ts"}, {ID: strings.Repeat("g", 512), FilePath: "g.ts"},
+			{ID: "h", FilePath: "h.ts", TTL: json.RawMessage(`"10 minutes"`)}, {ID: "i", FilePath: "i.ts", TTL: json.RawMessage("-1")}},
 		Queues: []deploy.Queue{{Name: "q", Limit: &tooMany}},
 	}
 	err := m.Validate()
 	if !fault.Is(err, fault.Malformed) {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Duplicate task id: a", "tasks[2]: id", "CRON expression", "tasks[4]: id must", "tasks[5]: id must", "queue q", "contentHash"} {
+	for _, want := range []string{"Duplicate task id: a", "tasks[2]: id", "CRON expression", "tasks[4]: id must", "tasks[5]: id must", "queue q", "contentHash",
+		`task h: ttl is neither a duration, such as 1h30m, nor a number of seconds: "10 minutes"`, "task i: ttl"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in %q", want, err)
 		}

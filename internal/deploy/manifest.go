@@ -152,6 +152,9 @@ func (m *Manifest) Validate() error {
 		if t.Schedule != nil && strings.TrimSpace(t.Schedule.Cron) == "" {
 			problems = append(problems, fmt.Sprintf("task %s: CRON expression is required", t.ID))
 		}
+		if _, _, err := t.timeToLive(); err != nil {
+			problems = append(problems, err.Error())
+		}
 	}
 	for _, q := range m.AllQueues() {
 		if q.Limit != nil && (*q.Limit < 0 || *q.Limit > maxQueueLimit) {

@@ -2,31 +2,43 @@ package deploy
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
 // TimeToLive is the time to live a task declares, as text or as seconds; ok is
-// false when it declares none that can be read.
+// false when it declares none.
 func (t *Task) TimeToLive() (d time.Duration, ok bool) {
-	if len(t.TTL) == 0 {
-		return 0, false
-	}
+	d, said, err := t.timeToLive()
+	return d, said && err == nil
+}
+
+// timeToLive reads the declaration; the error says why it means nothing.
+func (t *Task) timeToLive() (d time.Duration, said bool, err error) {
 	var seconds float64
-	if json.Unmarshal(t.TTL, &seconds) == nil && seconds >= 0 {
-		return time.Duration(seconds * float64(time.Second)), true
+	var text string
+	switch {
+	case len(t.TTL) == 0 || string(t.TTL) == "null" || string(t.TTL) == `""`:
+		return 0, false, nil
+	case json.Unmarshal(t.TTL, &seconds) == nil && seconds >= 0:
+		return time.Duration(min(seconds, maxSpan.Seconds()) * float64(time.Second)), true, nil
+	case json.Unmarshal(t.TTL, &text) == nil:
+		if d, ok := ParseDuration(text); ok {
+			return d, true, nil
+		}
 	}
-	var s string
-	if json.Unmarshal(t.TTL, &s) != nil {
-		return 0, false
-	}
-	return ParseDuration(s)
+	return 0, true, fmt.Errorf("task %s: ttl is neither a duration, such as 1h30m, nor a number of seconds: %.64s", t.ID, t.TTL)
 }
 
 // maxDurationText bounds what is read as a duration.
 const maxDurationText = 100
 
+// maxSpan is what longer durations are taken for: a hundred years. It keeps sums of durations
+// and instants far from overflow.
+const maxSpan = 100 * 365 * 24 * time.Hour
+
 // ParseDuration reads upstream's durations: parts such as 1w2d3h30m10s, in that
-// order or any other, each unit at most once ("hr" is "h").
+// order or any other, each unit at most once ("hr" is "h"). None is longer than a hundred years.
 func ParseDuration(s string) (time.Duration, bool) {
 	if s == "" || len(s) > maxDurationText {
 		return 0, false
@@ -37,10 +49,10 @@ func ParseDuration(s string) (time.Duration, bool) {
 		digits := 0
 		n := time.Duration(0)
 		for digits < len(s) && s[digits] >= '0' && s[digits] <= '9' {
-			n = n*10 + time.Duration(s[digits]-'0')
+			n = min(n*10+time.Duration(s[digits]-'0'), maxSpan/time.Second)
 			digits++
 		}
-		if digits == 0 || digits > 9 {
+		if digits == 0 {
 			return 0, false
 		}
 		s = s[digits:]
@@ -50,16 +62,14 @@ func ParseDuration(s string) (time.Duration, bool) {
 		}
 		seen[s[:1]] = true
 		s = s[width:]
-		if n > 0 && unit > maxSpan/n {
-			return 0, false
+		if n > maxSpan/unit {
+			sum = maxSpan
+			continue
 		}
-		sum += n * unit
+		sum = min(sum+n*unit, maxSpan)
 	}
-	return sum, sum <= maxSpan
+	return sum, true
 }
-
-// maxSpan keeps sums of durations and instants far from overflow: a hundred years.
-const maxSpan = 100 * 365 * 24 * time.Hour
 
 func unitOf(s string) (unit time.Duration, width int) {
 	if len(s) >= 2 && s[:2] == "hr" {

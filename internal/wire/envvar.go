@@ -238,7 +238,7 @@ func (s *EnvVarSet) readRecord(to *map[string]string, f form, key string, v []by
 			return
 		}
 		name := string(k)
-		shown := clip(name)
+		shown := Clip(name)
 		before := len(*g.problems)
 		if value := g.text(shown, v); len(*g.problems) == before {
 			s.add(to, g, shown, name, value)
@@ -246,8 +246,8 @@ func (s *EnvVarSet) readRecord(to *map[string]string, f form, key string, v []by
 	}
 }
 
-// clip is the beginning of a text, for messages that quote it.
-func clip(s string) string {
+// Clip is the beginning of a text, for messages that quote it.
+func Clip(s string) string {
 	const most = 64
 	if len(s) <= most {
 		return s
@@ -276,7 +276,7 @@ func EnvFile(file []byte) (EnvVarSet, error) {
 	}
 	g := form{path: key + ".", problems: &problems}
 	for _, e := range entries {
-		s.add(&s.Variables, g, clip(e.Name), e.Name, e.Value)
+		s.add(&s.Variables, g, Clip(e.Name), e.Name, e.Value)
 	}
 	return s, s.check(problems)
 }

@@ -39,10 +39,10 @@ type options struct {
 	queue          string
 	concurrencyKey string
 	delay          delay
-	ttl            *time.Duration
-	ttlText        string
+	ttl            timeToLive
 	tags           []string
-	key            Key
+	key            Key // without its time to live
+	keyTTL         string
 	machine        string
 	maxAttempts    int
 	maxDuration    int
@@ -60,6 +60,12 @@ type options struct {
 type delay struct {
 	text string
 	at   time.Time
+}
+
+// timeToLive is a duration as text, else a number, nil when neither was sent.
+type timeToLive struct {
+	text   string
+	number *time.Duration
 }
 
 type debounce struct{ key, delay, mode, maxDelay string }
@@ -84,13 +90,13 @@ func (o *options) read(f form, name string, v []byte) {
 	case "delay":
 		o.delay = f.delay(name, v)
 	case "ttl":
-		o.ttl, o.ttlText = f.ttl(name, v)
+		o.ttl = f.ttl(name, v)
 	case "tags":
 		o.tags = f.tags(name, v)
 	case "idempotencyKey":
 		o.key.Text = f.key(name, v)
 	case "idempotencyKeyTTL":
-		o.key.TTL = ParseKeyTTL(f.text(name, v))
+		o.keyTTL = f.text(name, v)
 	case "idempotencyKeyOptions":
 		o.key.Options = f.keyOptions(name, v)
 	case "machine":
@@ -244,22 +250,14 @@ func (f form) delay(key string, v []byte) delay {
 // maxDate is the last instant that JavaScript knows.
 const maxDate = 8_640_000_000_000_000
 
-// ttl reads a time to live. Text that is no duration means none, as upstream has it.
-func (f form) ttl(key string, v []byte) (*time.Duration, string) {
+// ttl reads a time to live. An empty text is none, as upstream has it.
+func (f form) ttl(key string, v []byte) timeToLive {
 	var d time.Duration
 	if kindOf(v) == "number" {
 		d = time.Duration(f.count(key, v, 0)) * time.Second
-		if d == 0 {
-			return &d, ""
-		}
-		return &d, run.FormatTTL(d)
+		return timeToLive{number: &d}
 	}
-	s := f.text(key, v)
-	d, ok := deploy.ParseDuration(s)
-	if !ok {
-		s = ""
-	}
-	return &d, s
+	return timeToLive{number: &d, text: f.text(key, v)}
 }
 
 // tags reads one tag or several. How many there may be is for later.

@@ -151,7 +151,10 @@ func (b *TriggerBody) Trigger(now time.Time) (Trigger, error) {
 	if n := len(b.tags); n > MaxTags {
 		return Trigger{}, fault.Newf(fault.Invalid, "Runs can only have %d tags, you're trying to set %d.", MaxTags, n)
 	}
-	until := b.delay.until(now)
+	until, err := b.delay.until(now)
+	if err != nil {
+		return Trigger{}, err
+	}
 	debounce, err := b.debounce.checked()
 	if err != nil {
 		return Trigger{}, err
@@ -162,9 +165,18 @@ func (b *TriggerBody) Trigger(now time.Time) (Trigger, error) {
 	if len(b.metadata) > MaxMetadata {
 		return Trigger{}, fault.Newf(fault.TooLarge, "Metadata exceeds maximum size of %d bytes", MaxMetadata)
 	}
+	ttl, ttlText, err := b.ttl.checked()
+	if err != nil {
+		return Trigger{}, err
+	}
+	key := b.key
+	var ok bool
+	if key.TTL, ok = ParseKeyTTL(b.keyTTL); !ok {
+		return Trigger{}, fault.New(fault.Invalid, NotADuration("idempotencyKeyTTL", b.keyTTL))
+	}
 	t := Trigger{
 		Payload: b.payload, Context: b.context, Queue: b.queue, ConcurrencyKey: b.concurrencyKey,
-		DelayUntil: until, TTL: b.ttl, TTLText: b.ttlText, Tags: filled(b.tags), Test: b.test, Key: b.key,
+		DelayUntil: until, TTL: ttl, TTLText: ttlText, Tags: filled(b.tags), Test: b.test, Key: key,
 		Machine: b.machine, MaxAttempts: b.maxAttempts, MaxDuration: b.maxDuration, PriorityMS: b.priorityMS,
 		Region: b.region, Version: b.version, External: b.external, Debounce: debounce,
 		ParentID: ParentID(b.parentRun), ResumeParent: b.resumeParent,
@@ -195,16 +207,38 @@ func filled(tags []string) []string {
 	return out
 }
 
-// until is the instant a delay ends: none when it is over, or cannot be read.
-func (d delay) until(now time.Time) time.Time {
+// until is the instant a delay ends: none when it is over.
+func (d delay) until(now time.Time) (time.Time, error) {
 	at := d.at
 	if d.text != "" {
-		at, _ = ParseWhen(d.text, now)
+		var ok bool
+		if at, ok = ParseWhen(d.text, now); !ok {
+			return at, fault.New(fault.Invalid, NotAnInstant("delay", d.text))
+		}
 	}
 	if !at.After(now) {
-		return time.Time{}
+		return time.Time{}, nil
 	}
-	return at.UTC().Truncate(time.Microsecond)
+	return at.UTC().Truncate(time.Microsecond), nil
+}
+
+// checked reads a time to live; text is how the run is shown to have it.
+func (t timeToLive) checked() (d *time.Duration, text string, err error) {
+	if t.text == "" {
+		return t.number, t.shown(), nil
+	}
+	read, ok := deploy.ParseDuration(t.text)
+	if !ok {
+		return nil, "", fault.New(fault.Invalid, NotADuration("ttl", t.text))
+	}
+	return &read, t.text, nil
+}
+
+func (t timeToLive) shown() string {
+	if t.number == nil || *t.number == 0 {
+		return ""
+	}
+	return run.FormatTTL(*t.number)
 }
 
 // checked reads the durations of a debounce.

@@ -112,18 +112,22 @@ func TestOptions(t *testing.T) {
 		{`"delay":"2026-11-24T12:00:01.500Z"`, wire.Trigger{DelayUntil: noon.Add(1500 * time.Millisecond)}},
 		{`"delay":1795525200000`, wire.Trigger{DelayUntil: time.UnixMilli(1795525200000).UTC()}},
 		{`"delay":"2020-01-01T00:00:00Z"`, wire.Trigger{}},
-		{`"delay":"whenever"`, wire.Trigger{}},
+		{`"delay":"2026-11-24T14:00:00+0100"`, wire.Trigger{DelayUntil: noon.Add(time.Hour)}},
+		{`"delay":"Tue, 24 Nov 2026 13:00:00 GMT"`, wire.Trigger{DelayUntil: noon.Add(time.Hour)}},
+		{`"delay":"2036"`, wire.Trigger{DelayUntil: time.Date(2036, 1, 1, 0, 0, 0, 0, time.UTC)}},
+		{`"delay":"99999d"`, wire.Trigger{DelayUntil: noon.Add(100 * 365 * 24 * time.Hour)}},
+		{`"delay":""`, wire.Trigger{}},
 		{`"delay":null`, wire.Trigger{}},
 		{`"ttl":"10m"`, wire.Trigger{TTL: &minutes, TTLText: "10m"}},
 		{`"ttl":600`, wire.Trigger{TTL: &minutes, TTLText: "10m"}},
 		{`"ttl":0`, wire.Trigger{TTL: &none}},
-		{`"ttl":"for ever"`, wire.Trigger{TTL: &none}},
+		{`"ttl":""`, wire.Trigger{TTL: &none}},
 		{`"tags":"one"`, wire.Trigger{Tags: []string{"one"}}},
 		{`"tags":["a"," ","","b"]`, wire.Trigger{Tags: []string{"a", "b"}}},
 		{`"tags":" "`, wire.Trigger{}},
 		{`"idempotencyKey":"k","idempotencyKeyTTL":"60s","idempotencyKeyOptions":{"key":"orig","scope":"global"}`,
 			wire.Trigger{Key: wire.Key{Text: "k", TTL: time.Minute, Options: &run.KeyOptions{Key: "orig", Scope: "global"}}}},
-		{`"idempotencyKey":"k","idempotencyKeyTTL":"soon"`, wire.Trigger{Key: wire.Key{Text: "k"}}},
+		{`"idempotencyKey":"k","idempotencyKeyTTL":"1w"`, wire.Trigger{Key: wire.Key{Text: "k", TTL: 7 * 24 * time.Hour}}},
 		{`"machine":"large-2x"`, wire.Trigger{Machine: "large-2x"}},
 		{`"maxAttempts":3`, wire.Trigger{MaxAttempts: 3}},
 		{`"maxAttempts":0`, wire.Trigger{MaxAttempts: 1}},
@@ -230,6 +234,25 @@ func TestProblems(t *testing.T) {
 		if !errors.As(err, &f) || f.Kind != fault.Malformed || f.Msg != "Validation error: "+c.want {
 			t.Errorf("%.80s: %v, want %s", c.body, err, c.want)
 		}
+	}
+}
+
+// TestTimesNotUnderstoodAreRefused: none of them is none, which would be at once or for ever.
+func TestTimesNotUnderstoodAreRefused(t *testing.T) {
+	t.Parallel()
+	const duration, date = ". Give a duration such as 30s, 1h30m or 2w", ", or a date such as 2036-12-24T18:00:00Z"
+	for _, text := range []string{"10 minutes", "soon", "300ms", "-1h", "1h 30m", " ", "30.11.2036", "2036-13-01"} {
+		for field, want := range map[string]string{"delay": duration + date, "ttl": duration, "idempotencyKeyTTL": duration} {
+			_, err := trigger(withOptions(fmt.Sprintf("%q:%q", field, text)))
+			var f *fault.Error
+			if want := "Invalid " + field + ": " + text + want; !errors.As(err, &f) || f.Kind != fault.Invalid || f.Msg != want {
+				t.Errorf("%s %q: %v, want %s", field, text, err, want)
+			}
+		}
+	}
+	long := strings.Repeat("x", 1<<20)
+	if _, err := trigger(withOptions(`"delay":"` + long + `"`)); err == nil || len(err.Error()) > 300 {
+		t.Errorf("of a long text the refusal quotes %.400v", err)
 	}
 }
 

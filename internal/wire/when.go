@@ -1,50 +1,41 @@
 package wire
 
 import (
-	"strconv"
+	"fmt"
 	"strings"
 	"time"
 
 	"sear/internal/deploy"
+	"sear/internal/jsdate"
 )
 
-// isoLayout is how times are written everywhere but in the shapes of realtime.
-const isoLayout = "2006-01-02T15:04:05.000Z"
+// isoLayout is how times are written everywhere but in the shapes of realtime; isoYearless is
+// what stands after the year.
+const (
+	isoLayout   = "2006" + isoYearless
+	isoYearless = "-01-02T15:04:05.000Z"
+)
 
 // ISO is an instant as JSON has it, and "" for the zero time, so that a field
-// tagged omitempty is absent.
+// tagged omitempty is absent. Years of more than four digits have a sign and six.
 func ISO(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format(isoLayout)
-}
-
-// dateLayouts are the forms of a date that clients are known to send: what
-// JavaScript writes, and what people write by hand. Without a zone they are UTC.
-var dateLayouts = []string{
-	time.RFC3339Nano,
-	"2006-01-02T15:04:05.999999999",
-	"2006-01-02T15:04Z07:00",
-	"2006-01-02T15:04",
-	"2006-01-02 15:04:05.999999999Z07:00",
-	"2006-01-02 15:04:05.999999999",
-	"2006-01-02 15:04",
-	time.DateOnly,
-	"2006-01",
-	time.RFC1123,                        // Date.prototype.toUTCString
-	"Mon Jan 02 2006 15:04:05 GMT-0700", // Date.prototype.toString, without the zone's name
-}
-
-// ParseDate reads a date in any of the forms clients send.
-func ParseDate(s string) (time.Time, bool) {
-	s, _, _ = strings.Cut(strings.TrimSpace(s), " (") // a zone's name
-	for _, layout := range dateLayouts {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t.UTC(), true
-		}
+	t = t.UTC()
+	if year := t.Year(); year < 0 || year > 9999 {
+		return fmt.Sprintf("%+07d", year) + t.Format(isoYearless)
 	}
-	return time.Time{}, false
+	return t.Format(isoLayout)
+}
+
+// ParseDate reads a date as Node's Date does, in UTC where the text names no zone. Space
+// around it, which Date refuses around some forms, does not matter.
+func ParseDate(s string) (time.Time, bool) {
+	if at, ok := jsdate.Parse(s); ok {
+		return at, true
+	}
+	return jsdate.Parse(strings.TrimSpace(s))
 }
 
 // ParseWhen reads an instant given as a duration from now, such as 1h30m, or as a date.
@@ -55,25 +46,28 @@ func ParseWhen(s string, now time.Time) (time.Time, bool) {
 	return ParseDate(s)
 }
 
-// maxSpan keeps durations far from overflow: a hundred years.
-const maxSpan = 100 * 365 * 24 * time.Hour
-
-// seconds is a number of seconds as a duration within reason.
-func seconds(n float64) time.Duration {
-	return time.Duration(min(max(n, 0), maxSpan.Seconds())) * time.Second
+// ParseKeyTTL reads the time to live of an idempotency key. No text is 0, which means the
+// default; one that says no time at all is the shortest there is.
+func ParseKeyTTL(s string) (time.Duration, bool) {
+	if s == "" {
+		return 0, true
+	}
+	d, ok := deploy.ParseDuration(s)
+	return max(d, time.Microsecond), ok
 }
 
-// ParseKeyTTL reads the time to live of an idempotency key: digits and one of s, m, h
-// and d. Anything else is 0, which means the default.
-func ParseKeyTTL(s string) time.Duration {
-	if s == "" {
-		return 0
-	}
-	unit := map[byte]float64{'s': 1, 'm': 60, 'h': 3600, 'd': 24 * 3600}[s[len(s)-1]]
-	digits := s[:len(s)-1]
-	if unit == 0 || digits == "" || strings.Trim(digits, "0123456789") != "" {
-		return 0
-	}
-	n, _ := strconv.ParseFloat(digits, 64) // only digits: at worst infinite
-	return seconds(n * unit)
+// What a text that says when, or for how long, can be.
+const (
+	aDuration       = "a duration such as 30s, 1h30m or 2w"
+	aDurationOrDate = aDuration + ", or a date such as 2036-12-24T18:00:00Z"
+)
+
+// NotADuration is what is said of the text of a field that was to be a duration.
+func NotADuration(field, text string) string { return misread(field, text, aDuration) }
+
+// NotAnInstant is what is said of the text of a field that was to be a duration or a date.
+func NotAnInstant(field, text string) string { return misread(field, text, aDurationOrDate) }
+
+func misread(field, text, want string) string {
+	return "Invalid " + field + ": " + Clip(text) + ". Give " + want
 }

@@ -20,17 +20,22 @@ type waitRequest struct {
 	Key  string          `json:"idempotencyKey"`
 	TTL  string          `json:"idempotencyKeyTTL"`
 
-	until time.Time
+	until  time.Time
+	keyTTL time.Duration
 }
 
-// Validate reads the date.
+// Validate reads the date and the key's time to live.
 func (q *waitRequest) Validate() error {
 	var p rest.Problems
 	if !q.readDate() {
-		p.Add("date", "Invalid date")
+		p.Add("date", "Invalid date: "+wire.Clip(text(q.Date)))
 	}
 	if len(q.Key) > wire.MaxKey {
 		p.Add("idempotencyKey", "idempotencyKey must be 2048 characters or less")
+	}
+	var ok bool
+	if q.keyTTL, ok = wire.ParseKeyTTL(q.TTL); !ok {
+		p.Add("idempotencyKeyTTL", wire.NotADuration("idempotencyKeyTTL", q.TTL))
 	}
 	return p.Err()
 }
@@ -59,7 +64,7 @@ func (a *API) waitFor(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p, err := a.engine.WaitFor(r.Context(), environment(r), internal, engine.NewWaitpoint{
-		At: q.until, Key: engine.Key{Text: q.Key, TTL: wire.ParseKeyTTL(q.TTL)}, Request: requestKey(r),
+		At: q.until, Key: engine.Key{Text: q.Key, TTL: q.keyTTL}, Request: requestKey(r),
 	})
 	if err != nil {
 		return err
