@@ -164,7 +164,7 @@ func (a *API) createSchedule(w http.ResponseWriter, r *http.Request) error {
 
 // updateSchedule serves PUT /api/v1/schedules/{schedule}: it replaces the whole.
 func (a *API) updateSchedule(w http.ResponseWriter, r *http.Request) error {
-	scheduleID, err := scheduleParam(r)
+	scheduleID, err := a.scheduleParam(r)
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (a *API) deactivateSchedule(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *API) switchSchedule(w http.ResponseWriter, r *http.Request, active bool) error {
-	scheduleID, err := scheduleParam(r)
+	scheduleID, err := a.scheduleParam(r)
 	if err != nil {
 		return err
 	}
@@ -203,7 +203,7 @@ func (a *API) switchSchedule(w http.ResponseWriter, r *http.Request, active bool
 
 // deleteSchedule serves DELETE /api/v1/schedules/{schedule}.
 func (a *API) deleteSchedule(w http.ResponseWriter, r *http.Request) error {
-	scheduleID, err := scheduleParam(r)
+	scheduleID, err := a.scheduleParam(r)
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ const maxMisses = 10
 
 // getSchedule serves GET /api/v1/schedules/{schedule}.
 func (a *API) getSchedule(w http.ResponseWriter, r *http.Request) error {
-	scheduleID, err := scheduleParam(r)
+	scheduleID, err := a.scheduleParam(r)
 	if err != nil {
 		return err
 	}
@@ -241,17 +241,35 @@ func (a *API) getSchedule(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-// scheduleParam is the internal id of the schedule that a path names.
-func scheduleParam(r *http.Request) (string, error) {
-	friendly, err := param(r, "schedule")
+// scheduleParam is the internal id of the schedule that a path names: by its id, or, if the
+// text does not begin as an id does, by its deduplication key.
+func (a *API) scheduleParam(r *http.Request) (string, error) {
+	name, err := param(r, "schedule")
 	if err != nil {
 		return "", err
 	}
-	internal, ok := id.Internal(id.Schedule, friendly)
-	if !ok {
+	if strings.HasPrefix(name, id.Schedule+"_") {
+		internal, ok := id.Internal(id.Schedule, name)
+		if !ok {
+			return "", store.ErrNoSchedule
+		}
+		return internal, nil
+	}
+	if len(name) > wire.MaxKey { // nobody could choose it
 		return "", store.ErrNoSchedule
 	}
-	return internal, nil
+	var s *store.Schedule
+	err = a.store.View(r.Context(), func(tx *store.Tx) (err error) {
+		s, err = tx.ScheduleByKey(environment(r).ProjectID, name)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	if s == nil {
+		return "", store.ErrNoSchedule
+	}
+	return s.ID, nil
 }
 
 // defaultSchedules is how many schedules a page has that names no size.

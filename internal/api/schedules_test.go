@@ -3,6 +3,8 @@ package api_test
 import (
 	"context"
 	"fmt"
+	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"sear/internal/deploy"
 	"sear/internal/id"
 	"sear/internal/schedule"
+	"sear/internal/servertest"
 	"sear/internal/sqldb/pgtest"
 	"sear/internal/store"
 	"sear/internal/tenant"
@@ -98,7 +101,7 @@ func TestScheduleLife(t *testing.T) {
 			t.Errorf("in another environment: %d %s", got.Status, got.Body)
 		}
 		joined := body[shownSchedule](t, prod.Call(t, "POST", schedulesPath, `{"task":"tick","cron":"5 4 * * *","deduplicationKey":"k"}`))
-		if got := body[shownSchedule](t, s.Call(t, "GET", path, nil)); joined.ID != first.ID || len(got.Environments) != 2 || got.Generator.Expression != "5 4 * * *" {
+		if got := body[shownSchedule](t, s.Call(t, "GET", path, nil)); joined.ID != first.ID || len(got.Environments) != 2 || got.Generator.Expression != "0 9 * * 1-5" {
 			t.Errorf("joined by another environment it is %+v", got)
 		}
 
@@ -121,6 +124,99 @@ func TestScheduleLife(t *testing.T) {
 		}
 		expect(t, "PUT", s.Call(t, "PUT", path, `{"task":"tick","cron":"* * * * *"}`), 404, `{"error":"Schedule not found"}`)
 		expect(t, "another id", s.Call(t, "GET", schedulesPath+"/run_1", nil), 404, `{"error":"Schedule not found"}`)
+	})
+}
+
+// TestScheduleIsChangedInItsEnvironmentOnly: what a laptop does with a schedule by its
+// environment's key leaves that of production alone, though both have one id.
+func TestScheduleIsChangedInItsEnvironmentOnly(t *testing.T) {
+	t.Parallel()
+	onDatabases(t, func(t *testing.T, s *site) {
+		prod := s.with(s.keys.SecretKeys.Prod)
+		const daily = `{"task":"tick","cron":"0 3 * * *","timezone":"Europe/Berlin","deduplicationKey":"k","externalId":"customer","window":"30m"}`
+		made := body[shownSchedule](t, prod.Call(t, "POST", schedulesPath, daily))
+		path := schedulesPath + "/" + made.ID
+		unchanged := func(what string, envs int) {
+			t.Helper()
+			got := body[shownSchedule](t, prod.Call(t, "GET", path, nil))
+			if len(got.Environments) != envs {
+				t.Errorf("%s: it has the environments %v", what, got.Environments)
+			}
+			if got.Environments = made.Environments; !reflect.DeepEqual(got, made) {
+				t.Errorf("%s: production's schedule is %+v, and was %+v", what, got, made)
+			}
+		}
+		joined := s.newSchedule(`{"task":"tick","cron":"* * * * *","deduplicationKey":"k"}`)
+		if joined.ID != made.ID || joined.ExternalID != "" || joined.Generator.Expression != "* * * * *" || joined.Window != "" {
+			t.Errorf("created in development it is %+v", joined)
+		}
+		unchanged("create", 2)
+		s.declare(s.env, "tock", nil)
+		if got := body[shownSchedule](t, s.Call(t, "PUT", path, `{"task":"tock","cron":"@hourly","externalId":"mine"}`)); got.Task != "tock" || got.ExternalID != "mine" {
+			t.Errorf("updated in development it is %+v", got)
+		}
+		unchanged("update", 2)
+		if got := body[shownSchedule](t, s.Call(t, "POST", path+"/deactivate", nil)); got.Active {
+			t.Error("it is still active in development")
+		}
+		unchanged("deactivate", 2)
+		if got := body[shownSchedule](t, prod.Call(t, "POST", path+"/deactivate", nil)); got.Active {
+			t.Error("it is still active in production")
+		}
+		if got := body[shownSchedule](t, s.Call(t, "POST", path+"/activate", nil)); !got.Active {
+			t.Error("it is not active in development")
+		}
+		if got := body[shownSchedule](t, prod.Call(t, "GET", path, nil)); got.Active {
+			t.Error("development switched it on in production")
+		}
+		prod.Call(t, "POST", path+"/activate", nil)
+		expect(t, "delete", s.Call(t, "DELETE", path, nil), 200, `{"id":"`+made.ID+`"}`)
+		expect(t, "deleted", s.Call(t, "GET", path, nil), 404, `{"error":"Schedule not found"}`)
+		unchanged("delete", 1)
+		expect(t, "delete the last", prod.Call(t, "DELETE", path, nil), 200, `{"id":"`+made.ID+`"}`)
+		if again := body[shownSchedule](t, prod.Call(t, "POST", schedulesPath, daily)); again.ID == made.ID {
+			t.Error("the id outlived its last environment")
+		}
+	})
+}
+
+// TestScheduleByItsKey: wherever a path names a schedule by its id, the deduplication key that
+// somebody chose for it does as well, within the project and what the environment has of it.
+func TestScheduleByItsKey(t *testing.T) {
+	t.Parallel()
+	onDatabases(t, func(t *testing.T, s *site) {
+		const key = "user/42 ü?"
+		made := s.newSchedule(`{"task":"tick","cron":"0 9 * * *","deduplicationKey":"` + key + `"}`)
+		path := schedulesPath + "/" + url.PathEscape(key)
+		if got := body[shownSchedule](t, s.Call(t, "GET", path, nil)); got.ID != made.ID || got.DeduplicationKey != key {
+			t.Errorf("retrieved is %+v", got)
+		}
+		if got := body[shownSchedule](t, s.Call(t, "PUT", path, `{"task":"tick","cron":"@hourly"}`)); got.ID != made.ID || got.Generator.Expression != "@hourly" {
+			t.Errorf("updated is %+v", got)
+		}
+		if got := body[shownSchedule](t, s.Call(t, "POST", path+"/deactivate", nil)); got.ID != made.ID || got.Active {
+			t.Errorf("deactivated is %+v", got)
+		}
+		if got := body[shownSchedule](t, s.Call(t, "POST", path+"/activate", nil)); got.ID != made.ID || !got.Active {
+			t.Errorf("activated is %+v", got)
+		}
+		prod := s.with(s.keys.SecretKeys.Prod)
+		for _, c := range []struct {
+			client servertest.Client
+			path   string
+		}{
+			{prod, path}, {s.Client, schedulesPath + "/nobodys"}, {s.Client, schedulesPath + "/sched_nobodys"}, {s.Client, schedulesPath + "/" + strings.Repeat("k", 3000)},
+		} {
+			for _, call := range [][2]string{{"GET", ""}, {"PUT", ""}, {"DELETE", ""}, {"POST", "/activate"}, {"POST", "/deactivate"}} {
+				expect(t, call[0], c.client.Call(t, call[0], c.path+call[1], `{"task":"tick","cron":"* * * * *"}`), 404, `{"error":"Schedule not found"}`)
+			}
+		}
+		odd := s.newSchedule(`{"task":"tick","cron":"0 9 * * *","deduplicationKey":"` + made.ID + `"}`) // an id is an id first
+		if got := body[shownSchedule](t, s.Call(t, "GET", schedulesPath+"/"+made.ID, nil)); got.ID != made.ID || odd.ID == made.ID {
+			t.Errorf("by its id retrieved is %+v", got)
+		}
+		expect(t, "deleted", s.Call(t, "DELETE", path, nil), 200, `{"id":"`+made.ID+`"}`)
+		expect(t, "gone", s.Call(t, "GET", path, nil), 404, `{"error":"Schedule not found"}`)
 	})
 }
 
@@ -249,7 +345,7 @@ func TestScheduledRun(t *testing.T) {
 			if err := tx.AddMiss(store.Instance{Schedule: store.Schedule{ID: internal}, EnvID: s.env.ID}, store.Miss{Gap: schedule.Gap{From: due, To: due, Count: 1}, Reason: "Because"}); err != nil {
 				return err
 			}
-			return tx.RestartSchedule(internal, due)
+			return tx.RestartSchedule(s.env.ID, internal, due)
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -22,8 +22,9 @@ type Schedule struct {
 	Zones      string // address of the list of time zones, for the text of a refusal
 }
 
-// CreateSchedule makes a schedule with an instance in the environment. If the project
-// has one with that deduplication key, it is changed, but goes on with its task.
+// CreateSchedule makes a schedule with an instance in the environment. If the project has one
+// with that deduplication key, the environment gets an instance of that one; the instance that
+// it has already is changed, but goes on with its task. Those of other environments stay as they are.
 func (e *Engine) CreateSchedule(ctx context.Context, env *tenant.Environment, want Schedule) (out store.Instance, err error) {
 	err = e.update(ctx, func(w *work) (err error) {
 		rule, err := w.checkSchedule(env, want)
@@ -37,18 +38,22 @@ func (e *Engine) CreateSchedule(ctx context.Context, env *tenant.Environment, wa
 		if err != nil {
 			return err
 		}
-		next := rule.Next(w.now)
-		if err := w.tx.RetimeSchedule(s.ID, want.Timing, next); err != nil {
+		if err := w.placeSchedule(env, s, want, rule); err != nil {
 			return err
 		}
-		if err := w.tx.PlaceSchedule(s.ID, env.ID, want.Timing, next, w.now); err != nil {
-			return err
-		}
-		w.soon(next)
 		out, err = w.tx.Schedule(env.ID, s.ID)
 		return err
 	})
 	return out, err
+}
+
+// placeSchedule gives a schedule the instance that is wanted in an environment.
+func (w *work) placeSchedule(env *tenant.Environment, s store.Schedule, want Schedule, rule schedule.Rule) error {
+	next := rule.Next(w.now)
+	w.soon(next)
+	return w.tx.PlaceSchedule(store.Instance{
+		Schedule: s, EnvID: env.ID, Task: want.Task, ExternalID: want.ExternalID, Timing: want.Timing, Next: next,
+	}, w.now)
 }
 
 // scheduleFor finds the schedule that a deduplication key leads to, or makes one.
@@ -59,39 +64,32 @@ func (w *work) scheduleFor(env *tenant.Environment, want Schedule) (store.Schedu
 			return store.Schedule{}, err
 		}
 		if s != nil {
-			if err := imperative(*s, "update"); err != nil {
-				return *s, err
-			}
-			s.ExternalID = want.ExternalID
-			return *s, w.tx.SaveSchedule(*s, w.now)
+			return *s, imperative(*s, "update")
 		}
 	}
-	s := store.Schedule{ID: id.New(w.now), ProjectID: env.ProjectID, Type: store.Imperative, Task: want.Task, Key: want.Key,
-		UserKey: want.Key != "", ExternalID: want.ExternalID, Active: true, CreatedAt: w.now}
+	s := store.Schedule{ID: id.New(w.now), ProjectID: env.ProjectID, Type: store.Imperative, Origin: want.Task, Key: want.Key,
+		UserKey: want.Key != "", CreatedAt: w.now}
 	if s.Key == "" {
 		s.Key = id.New(w.now)
 	}
 	return s, w.tx.AddSchedule(s)
 }
 
-// UpdateSchedule replaces everything about a schedule but its key.
+// UpdateSchedule replaces everything about a schedule in the environment but its key.
 func (e *Engine) UpdateSchedule(ctx context.Context, env *tenant.Environment, scheduleID string, want Schedule) (store.Instance, error) {
 	return e.changeSchedule(ctx, env, scheduleID, "update", func(w *work, s store.Instance) error {
 		rule, err := w.checkSchedule(env, want)
 		if err != nil {
 			return err
 		}
-		s.Task, s.ExternalID = want.Task, want.ExternalID
-		if err := w.tx.SaveSchedule(s.Schedule, w.now); err != nil {
+		if err := w.placeSchedule(env, s.Schedule, want, rule); err != nil {
 			return err
 		}
-		next := rule.Next(w.now)
-		w.soon(next)
-		return w.tx.RetimeSchedule(s.ID, want.Timing, next)
+		return w.tx.AssignSchedule(env.ID, s.ID, want.Task)
 	})
 }
 
-// SetScheduleActive switches a schedule on or off in all its environments. Switched on,
+// SetScheduleActive switches a schedule on or off in the environment. Switched on,
 // it begins with the first occurrence from now.
 func (e *Engine) SetScheduleActive(ctx context.Context, env *tenant.Environment, scheduleID string, active bool) (store.Instance, error) {
 	verb := "deactivate"
@@ -102,8 +100,7 @@ func (e *Engine) SetScheduleActive(ctx context.Context, env *tenant.Environment,
 		if s.Active == active {
 			return nil
 		}
-		s.Active = active
-		if err := w.tx.SaveSchedule(s.Schedule, w.now); err != nil || !active {
+		if err := w.tx.SwitchSchedule(env.ID, s.ID, active); err != nil || !active {
 			return err
 		}
 		rule, err := s.Timing.Rule()
@@ -112,7 +109,7 @@ func (e *Engine) SetScheduleActive(ctx context.Context, env *tenant.Environment,
 		}
 		next := rule.Next(w.now)
 		w.soon(next)
-		return w.tx.RestartSchedule(s.ID, next)
+		return w.tx.RestartSchedule(env.ID, s.ID, next)
 	})
 }
 
@@ -138,7 +135,7 @@ func (e *Engine) changeSchedule(ctx context.Context, env *tenant.Environment, sc
 	return out, err
 }
 
-// DeleteSchedule deletes a schedule in all its environments.
+// DeleteSchedule deletes a schedule in the environment, and with its last instance its id.
 func (e *Engine) DeleteSchedule(ctx context.Context, env *tenant.Environment, scheduleID string) error {
 	return e.update(ctx, func(w *work) error {
 		if err := w.tx.LockSchedules(env.ProjectID); err != nil {
@@ -151,7 +148,7 @@ func (e *Engine) DeleteSchedule(ctx context.Context, env *tenant.Environment, sc
 		if err := imperative(s.Schedule, "delete"); err != nil {
 			return err
 		}
-		return w.tx.RemoveSchedule(scheduleID)
+		return w.tx.RemoveInstance(env.ID, scheduleID)
 	})
 }
 

@@ -5,3 +5,6 @@ const (
 	QueueCounts = queueCounts
 	OwnLane     = ownLane
 )
+
+// Migrations are the scripts that make the schema.
+var Migrations = migrations

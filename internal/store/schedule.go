@@ -20,42 +20,44 @@ const (
 	Imperative  ScheduleType = "IMPERATIVE"
 )
 
-// Schedule triggers a task of a project again and again, in each environment that it
-// has an instance in.
+// Schedule is what the instances of one id have in common: the id, and the key that leads to
+// it in the whole project.
 type Schedule struct {
 	ID, ProjectID string
 	Type          ScheduleType
-	Task          string
+	Origin        string // the task it was made for; of a declarative one, the task that declares it
 	Key           string // unique in the project
 	UserKey       bool   // the user chose the key
-	ExternalID    string
-	Active        bool
 	CreatedAt     time.Time
 }
 
-// Instance is a schedule in one of its environments.
+// Instance is a schedule in one of its environments, which it triggers a task in again and
+// again. Whatever a caller can change stands here: a key of one environment reaches no other.
 type Instance struct {
 	Schedule
-	EnvID  string
-	Timing schedule.Timing
-	Next   time.Time // the occurrence that is handled next, zero when there is none
-	Last   time.Time // the occurrence that made a run last
+	EnvID      string
+	Task       string
+	ExternalID string
+	Active     bool // switched on
+	Timing     schedule.Timing
+	Next       time.Time // the occurrence that is handled next, zero when there is none
+	Last       time.Time // the occurrence that made a run last
 }
 
 // ErrNoSchedule says that an environment has no schedule of that id.
 var ErrNoSchedule = fault.New(fault.NotFound, "Schedule not found")
 
-const scheduleColumns = `s.id, s.project_id, s.type, s.task, s.dedup_key, s.user_key, s.external_id, s.active, s.created_at`
+const scheduleColumns = `s.id, s.project_id, s.type, s.task, s.dedup_key, s.user_key, s.created_at`
 
 func scheduleTargets(s *Schedule) []any {
-	return []any{&s.ID, &s.ProjectID, &s.Type, &s.Task, &s.Key, &s.UserKey, text(&s.ExternalID), &s.Active, instant(&s.CreatedAt)}
+	return []any{&s.ID, &s.ProjectID, &s.Type, &s.Origin, &s.Key, &s.UserKey, instant(&s.CreatedAt)}
 }
 
-const instanceColumns = scheduleColumns + `, i.env_id, i.cron, i.timezone, i.span, i.next_at, i.last_at`
+const instanceColumns = scheduleColumns + `, i.env_id, i.task, i.external_id, i.active, i.cron, i.timezone, i.span, i.next_at, i.last_at`
 
 func instanceTargets(i *Instance) []any {
-	return append(scheduleTargets(&i.Schedule), &i.EnvID, &i.Timing.Cron, &i.Timing.Timezone, text(&i.Timing.Window),
-		instant(&i.Next), instant(&i.Last))
+	return append(scheduleTargets(&i.Schedule), &i.EnvID, &i.Task, text(&i.ExternalID), &i.Active, &i.Timing.Cron, &i.Timing.Timezone,
+		text(&i.Timing.Window), instant(&i.Next), instant(&i.Last))
 }
 
 func (tx *Tx) instances(query string, args ...any) ([]Instance, error) {
@@ -147,62 +149,45 @@ func (tx *Tx) oneSchedule(query string, args ...any) (*Schedule, error) {
 
 // AddSchedule inserts a schedule without an instance.
 func (tx *Tx) AddSchedule(s Schedule) error {
-	_, err := tx.Exec(`INSERT INTO schedule (id, project_id, type, task, dedup_key, user_key, external_id, active, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)`, s.ID, s.ProjectID, string(s.Type), s.Task, s.Key, flag(s.UserKey),
-		orNull(s.ExternalID), flag(s.Active), s.CreatedAt.UnixMicro())
+	_, err := tx.Exec(`INSERT INTO schedule (id, project_id, type, task, dedup_key, user_key, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, s.ID, s.ProjectID, string(s.Type), s.Origin, s.Key, flag(s.UserKey), s.CreatedAt.UnixMicro())
 	return err
 }
 
-// SaveSchedule writes what may change of a schedule.
-func (tx *Tx) SaveSchedule(s Schedule, now time.Time) error {
-	_, err := tx.Exec(`UPDATE schedule SET task = $1, external_id = $2, active = $3, updated_at = $4 WHERE id = $5`,
-		s.Task, orNull(s.ExternalID), flag(s.Active), now.UnixMicro(), s.ID)
-	return err
-}
-
-// PlaceSchedule gives a schedule an instance with a timing in an environment. One that
-// is there with that timing goes on undisturbed; otherwise its next occurrence is the
-// first from now.
-func (tx *Tx) PlaceSchedule(scheduleID, envID string, t schedule.Timing, next, now time.Time) error {
-	_, err := tx.Exec(`INSERT INTO schedule_instance (env_id, schedule_id, cron, timezone, span, active, next_at, created_at)
-		VALUES ($1, $2, $3, $4, $5, 1, $6, $7)
-		ON CONFLICT (env_id, schedule_id) DO UPDATE SET cron = excluded.cron, timezone = excluded.timezone, span = excluded.span,
+// PlaceSchedule makes an instance, switched on. If the environment has one of that schedule,
+// that goes on with its task and its switch, and has its external id and timing changed: with
+// the timing that it has it waits for the occurrence that it waits for, otherwise for i.Next.
+func (tx *Tx) PlaceSchedule(i Instance, now time.Time) error {
+	_, err := tx.Exec(`INSERT INTO schedule_instance (env_id, schedule_id, task, external_id, cron, timezone, span, active, next_at, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, $9)
+		ON CONFLICT (env_id, schedule_id) DO UPDATE SET external_id = excluded.external_id,
+		cron = excluded.cron, timezone = excluded.timezone, span = excluded.span,
 		next_at = CASE WHEN schedule_instance.cron = excluded.cron AND schedule_instance.timezone = excluded.timezone
 			THEN schedule_instance.next_at ELSE excluded.next_at END`,
-		envID, scheduleID, t.Cron, t.Timezone, orNull(t.Window), micros(next), now.UnixMicro())
+		i.EnvID, i.ID, i.Task, orNull(i.ExternalID), i.Timing.Cron, i.Timing.Timezone, orNull(i.Timing.Window), micros(i.Next), now.UnixMicro())
 	return err
 }
 
-// RetimeSchedule gives all instances of a schedule a timing, as PlaceSchedule does.
-func (tx *Tx) RetimeSchedule(scheduleID string, t schedule.Timing, next time.Time) error {
-	_, err := tx.Exec(`UPDATE schedule_instance SET next_at = CASE WHEN cron = $1 AND timezone = $2 THEN next_at ELSE $3 END,
-		cron = $1, timezone = $2, span = $4 WHERE schedule_id = $5 AND active = 1`, t.Cron, t.Timezone, micros(next), orNull(t.Window), scheduleID)
+// AssignSchedule gives an instance another task.
+func (tx *Tx) AssignSchedule(envID, scheduleID, task string) error {
+	_, err := tx.Exec(`UPDATE schedule_instance SET task = $1 WHERE env_id = $2 AND schedule_id = $3`, task, envID, scheduleID)
 	return err
 }
 
-// RestartSchedule makes the first occurrence from now on the next one of all instances
-// that are in use.
-func (tx *Tx) RestartSchedule(scheduleID string, next time.Time) error {
-	_, err := tx.Exec(`UPDATE schedule_instance SET next_at = $1 WHERE schedule_id = $2 AND active = 1`, micros(next), scheduleID)
+// SwitchSchedule switches an instance on or off.
+func (tx *Tx) SwitchSchedule(envID, scheduleID string, active bool) error {
+	_, err := tx.Exec(`UPDATE schedule_instance SET active = $1 WHERE env_id = $2 AND schedule_id = $3`, flag(active), envID, scheduleID)
 	return err
 }
 
-// RemoveSchedule deletes a schedule with its instances.
-func (tx *Tx) RemoveSchedule(scheduleID string) error {
-	for _, query := range []string{
-		`DELETE FROM schedule_instance WHERE schedule_id = $1`,
-		`DELETE FROM schedule_miss WHERE schedule_id = $1`,
-		`DELETE FROM schedule WHERE id = $1`,
-	} {
-		if _, err := tx.Exec(query, scheduleID); err != nil {
-			return err
-		}
-	}
-	return nil
+// RestartSchedule makes an occurrence the next one of an instance.
+func (tx *Tx) RestartSchedule(envID, scheduleID string, next time.Time) error {
+	_, err := tx.Exec(`UPDATE schedule_instance SET next_at = $1 WHERE env_id = $2 AND schedule_id = $3`, micros(next), envID, scheduleID)
+	return err
 }
 
-// removeInstance deletes an instance, and its schedule when that was the last one.
-func (tx *Tx) removeInstance(envID, scheduleID string) error {
+// RemoveInstance deletes an instance, and its schedule when that was the last one.
+func (tx *Tx) RemoveInstance(envID, scheduleID string) error {
 	for _, query := range []string{
 		`DELETE FROM schedule_instance WHERE env_id = $1 AND schedule_id = $2`,
 		`DELETE FROM schedule_miss WHERE env_id = $1 AND schedule_id = $2`,
@@ -233,6 +218,6 @@ func (tx *Tx) declare(projectID, task string, now time.Time) (string, error) {
 	if err != nil || s != nil {
 		return s.ID, err
 	}
-	added := Schedule{ID: id.New(now), ProjectID: projectID, Type: Declarative, Task: task, Key: id.New(now), Active: true, CreatedAt: now}
+	added := Schedule{ID: id.New(now), ProjectID: projectID, Type: Declarative, Origin: task, Key: id.New(now), CreatedAt: now}
 	return added.ID, tx.AddSchedule(added)
 }

@@ -40,9 +40,9 @@ func (tx *Tx) DueSchedules(now time.Time, n int, h Withheld) ([]Due, error) {
 // Advance moves an instance from the occurrence that is handled now to the next one, if
 // any, and notes which one made a run last. It fails if another has moved it meanwhile.
 func (tx *Tx) Advance(d Due, next, last time.Time) error {
-	n, err := tx.Exec(`UPDATE schedule_instance SET next_at = $1, last_at = $2, active = $3
-		WHERE env_id = $4 AND schedule_id = $5 AND next_at = $6`,
-		micros(next), micros(last), flag(!d.Archived), d.EnvID, d.ID, d.Next.UnixMicro())
+	n, err := tx.Exec(`UPDATE schedule_instance SET next_at = $1, last_at = $2
+		WHERE env_id = $3 AND schedule_id = $4 AND next_at = $5`,
+		micros(next), micros(last), d.EnvID, d.ID, d.Next.UnixMicro())
 	if err == nil && n != 1 {
 		return fault.Newf(fault.Conflict, "schedule %s is no longer at %s", d.ID, d.Next)
 	}

@@ -39,7 +39,8 @@ func (tx *Tx) SyncSchedules(env *tenant.Environment, w *deploy.Worker, now time.
 			return time.Time{}, err
 		}
 		next := rule.Next(now)
-		if err := tx.PlaceSchedule(scheduleID, env.ID, timing, next, now); err != nil {
+		placed := Instance{Schedule: Schedule{ID: scheduleID}, EnvID: env.ID, Task: t.ID, Timing: timing, Next: next}
+		if err := tx.PlaceSchedule(placed, now); err != nil {
 			return time.Time{}, err
 		}
 		if earliest.IsZero() || next.Before(earliest) {
@@ -48,7 +49,7 @@ func (tx *Tx) SyncSchedules(env *tenant.Environment, w *deploy.Worker, now time.
 		delete(old, t.ID)
 	}
 	for _, task := range slices.Sorted(maps.Keys(old)) {
-		if err := tx.removeInstance(env.ID, old[task].ID); err != nil {
+		if err := tx.RemoveInstance(env.ID, old[task].ID); err != nil {
 			return time.Time{}, err
 		}
 	}

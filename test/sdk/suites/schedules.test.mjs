@@ -65,6 +65,18 @@ describe("schedules", concurrently, () => {
     await assert.rejects(schedules.del(made.id), gone);
   });
 
+  it("is reached by its deduplication key", async () => {
+    const key = unique("key");
+    const made = await schedules.create({ task: "on-schedule", cron: "0 0 1 1 *", deduplicationKey: key });
+    assert.deepEqual(await schedules.retrieve(key), made);
+    const updated = await schedules.update(key, { task: "on-schedule", cron: "0 9 * * 1-5" });
+    assert.deepEqual([updated.id, updated.generator.expression], [made.id, "0 9 * * 1-5"]);
+    assert.equal((await schedules.deactivate(key)).active, false);
+    assert.equal((await schedules.activate(key)).active, true);
+    assert.deepEqual(await schedules.del(key), { id: made.id });
+    await assert.rejects(schedules.retrieve(key), gone);
+  });
+
   it("refuses what can never fire", async () => {
     const wish = { task: "on-schedule", cron: "* * * * *", deduplicationKey: unique("key") };
     await assert.rejects(schedules.create({ ...wish, cron: "* * * * * *" }), /seconds are not allowed/);
