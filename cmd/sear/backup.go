@@ -86,7 +86,10 @@ func restore(ctx context.Context, p program, args []string) error {
 	if err != nil {
 		return err
 	}
-	warnRestored(p, r)
+	warnRestored(p, r.Restored)
+	if r.Key != nil {
+		fmt.Fprintf(p.stderr, "warning: %v\n", r.Key)
+	}
 	if err := printBackup(p, *asJSON, r.Manifest, "restored "+cfg.Data); err != nil || *asJSON {
 		return err
 	}

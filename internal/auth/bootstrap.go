@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,7 +29,7 @@ type Admin struct{ Email, Password string }
 // administrator to the one caller, of all nodes starting at once, that did so, and nil
 // to the others. A store that was set up under another sealing key is an error.
 func Bootstrap(ctx context.Context, st *store.Store, sealer *Sealer) (*Admin, error) {
-	switch err := checkSeal(ctx, st, sealer); {
+	switch err := CheckSeal(ctx, st, sealer); {
 	case err == nil:
 		return nil, nil
 	case !fault.Is(err, fault.NotFound):
@@ -47,13 +48,17 @@ func Bootstrap(ctx context.Context, st *store.Store, sealer *Sealer) (*Admin, er
 		return nil, fmt.Errorf("set up the store: %w", err)
 	}
 	if !first {
-		return nil, checkSeal(ctx, st, sealer)
+		return nil, CheckSeal(ctx, st, sealer)
 	}
 	return &Admin{Email: s.user.Email, Password: s.password}, nil
 }
 
-// checkSeal is a fault.NotFound when the store is empty.
-func checkSeal(ctx context.Context, st *store.Store, sealer *Sealer) error {
+// ErrOtherKey says that a store was set up under another sealing key.
+var ErrOtherKey = errors.New("the store was set up under another sealing key than this server has")
+
+// CheckSeal opens the value by which a wrong key is noticed: it is ErrOtherKey when that does
+// not fit, and a fault.NotFound when the store is empty.
+func CheckSeal(ctx context.Context, st *store.Store, sealer *Sealer) error {
 	var sealed []byte
 	err := st.View(ctx, func(tx *store.Tx) (err error) {
 		sealed, err = tx.Instance()
@@ -63,7 +68,7 @@ func checkSeal(ctx context.Context, st *store.Store, sealer *Sealer) error {
 		return err
 	}
 	if _, err := sealer.Open(sealed, instanceTable, instanceRow); err != nil {
-		return fmt.Errorf("the store was set up under another sealing key than this server has: %w", err)
+		return fmt.Errorf("%w: %w", ErrOtherKey, err)
 	}
 	return nil
 }

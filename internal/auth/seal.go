@@ -100,19 +100,21 @@ func ParseKey(text string) ([]byte, error) {
 }
 
 // LoadOrCreateKey reads the sealing key from a file, which only its owner can read
-// when it has to be created. Two processes that create it at once get the same key.
+// when it has to be created. Two processes that create it at once get the same key. It is for
+// stores that are not set up: one that is would not open with a new key.
 func LoadOrCreateKey(path string) ([]byte, error) {
-	key, err := loadKey(path)
+	key, err := LoadKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
 	if err := createKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("create sealing key: %w", err)
 	}
-	return loadKey(path)
+	return LoadKey(path)
 }
 
-func loadKey(path string) ([]byte, error) {
+// LoadKey reads the sealing key from a file, fs.ErrNotExist when there is none.
+func LoadKey(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

@@ -28,16 +28,30 @@ type Finding struct {
 	Fix     string `json:"fix,omitempty"` // what to do; absent when all is well
 }
 
+// Problem is an error that says what to do about it.
+type Problem struct {
+	What, Fix string
+	Cause     error
+}
+
+// Error says both.
+func (p *Problem) Error() string { return p.What + ": " + p.Fix }
+
+// Unwrap is the cause.
+func (p *Problem) Unwrap() error { return p.Cause }
+
 // Target is the installation.
 type Target struct {
-	Data       string // its data directory
-	Database   string // URL of its store
-	KeyFile    string // file of the key that seals secrets; "" when it is kept elsewhere
-	Addr       string // where its server listens
-	LastBackup time.Time
-	BackupNote error // why it is not known when the last backup was
-	Postgres   bool
-	Now        time.Time
+	Data     string // its data directory
+	Database string // URL of its store
+	KeyFile  string // file of the key that seals secrets; "" when it is kept elsewhere
+	Addr     string // where its server listens
+	// What a server on it would say of the store's key and of its large payloads.
+	CheckKey, CheckPackets func(ctx context.Context, st *store.Store) error
+	LastBackup             time.Time
+	BackupNote             error // why it is not known when the last backup was
+	Postgres               bool
+	Now                    time.Time
 }
 
 // examination is one visit.
@@ -56,9 +70,11 @@ func Examine(ctx context.Context, t Target) []Finding {
 	e := &examination{Target: t}
 	e.directory()
 	e.database(ctx)
+	e.key(ctx)
 	e.ports(ctx)
 	if e.store != nil {
 		defer e.store.Close()
+		e.packets(ctx)
 		e.address(ctx)
 		e.clock(ctx)
 		e.space(ctx)

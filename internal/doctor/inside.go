@@ -14,7 +14,7 @@ func (e *examination) database(ctx context.Context) {
 	const check = "database"
 	st, err := store.Reader(ctx, e.Database)
 	if err != nil {
-		e.note(Fail, check, "start the database, or correct --database-url or --data", "it cannot be opened: %v", err)
+		e.note(Fail, check, "start the database, correct --database-url or --data, or restore a backup", "it cannot be opened: %v", err)
 		return
 	}
 	var s store.Health

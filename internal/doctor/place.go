@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"sear/internal/fault"
 )
 
 // others are the permissions of everybody but the owner.
@@ -46,18 +48,59 @@ func (e *examination) directory() {
 	} else {
 		e.ok(check, "%s is writable, and nobody else's", e.Data)
 	}
-	if e.KeyFile == "" {
+}
+
+// key checks that nobody else may read the key of the secrets, and that it opens the store.
+func (e *examination) key(ctx context.Context) {
+	const check = "secret key"
+	says := "it is given, and not kept in " + e.Data
+	if e.KeyFile != "" {
+		file := filepath.Join(e.Data, e.KeyFile)
+		switch info, err := os.Stat(file); {
+		case err != nil && e.store == nil:
+			e.note(Fail, check, "put it back from a backup, or give the key with --secret-key: without it no secret can be opened", "%v", err)
+			return
+		case err == nil && info.Mode().Perm()&others != 0:
+			e.note(Fail, check, "chmod 600 "+file, "others on this machine may read %s (mode %04o)", file, info.Mode().Perm())
+			return
+		}
+		says = file + " is there, and nobody else's"
+	}
+	if e.store == nil {
+		e.ok(check, "%s; whether it fits is not known", says)
 		return
 	}
-	key := filepath.Join(e.Data, e.KeyFile)
-	switch info, err := os.Stat(key); {
-	case err != nil:
-		e.note(Fail, "secret key", "put it back from a backup, or give the key with --secret-key: without it no secret can be opened", "%v", err)
-	case info.Mode().Perm()&others != 0:
-		e.note(Fail, "secret key", "chmod 600 "+key, "others on this machine may read %s (mode %04o)", key, info.Mode().Perm())
-	default:
-		e.ok("secret key", "%s is there, and nobody else's", key)
+	err := e.CheckKey(ctx, e.store)
+	if fault.Is(err, fault.NotFound) {
+		e.note(Warn, check, "start the server, which sets the store up", "the store has sealed nothing yet")
+		return
 	}
+	if e.broken(check, err) {
+		return
+	}
+	e.ok(check, "%s, and it opens what the store has sealed", says)
+}
+
+// packets checks that large payloads are where the store's runs refer to them.
+func (e *examination) packets(ctx context.Context) {
+	const check = "large payloads"
+	if !e.broken(check, e.CheckPackets(ctx, e.store)) {
+		e.ok(check, "their directory is there, or none is needed")
+	}
+}
+
+// broken notes what is wrong, if anything is.
+func (e *examination) broken(check string, err error) bool {
+	var p *Problem
+	switch {
+	case err == nil:
+		return false
+	case errors.As(err, &p):
+		e.note(Fail, check, p.Fix, "%s", p.What)
+	default:
+		e.note(Fail, check, "", "%v", err)
+	}
+	return true
 }
 
 // answerTime bounds a look at a server.

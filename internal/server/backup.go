@@ -42,6 +42,11 @@ func Backup(ctx context.Context, cfg Config, file string, o backup.Options) (m b
 	if cfg.SecretKey != "" { // the file, if there is one, is not the key
 		o.NoKey = true
 	}
+	if !o.NoKey { // one that does not fit would be found out when it is needed
+		if err := checkKey(ctx, cfg); err != nil {
+			return m, 0, err
+		}
+	}
 	if m, err = backup.Write(ctx, cfg.Data, layout, file, o); err != nil {
 		return m, 0, err
 	}
@@ -57,6 +62,17 @@ func Backup(ctx context.Context, cfg Config, file string, o backup.Options) (m b
 		return m, info.Size(), fmt.Errorf("%s is written, but not the note of it for `sear doctor`: %w", file, err)
 	}
 	return m, info.Size(), nil
+}
+
+// checkKey misses the key of a store that a server has set up.
+func checkKey(ctx context.Context, cfg Config) error {
+	st, err := store.Reader(ctx, cfg.databaseURL())
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	_, err = sealerOf(ctx, cfg, st)
+	return err
 }
 
 // replaceFile gives a file other contents at once: whoever reads it, also after a crash,
@@ -95,17 +111,30 @@ func VerifyBackup(ctx context.Context, file string) (backup.Restored, error) {
 	return backup.Verify(ctx, file, layout, slog.New(slog.DiscardHandler))
 }
 
+// Restored is what came of a backup, and why a server will not start on it as it is: Key is
+// nil when the store's key is there and fits.
+type Restored struct {
+	backup.Restored
+	Key error
+}
+
 // Restore makes a data directory of a backup. A server on it is held until Resume.
-func Restore(ctx context.Context, cfg Config, file string) (backup.Restored, error) {
+func Restore(ctx context.Context, cfg Config, file string) (r Restored, err error) {
 	if cfg.DatabaseURL != "" {
-		return backup.Restored{}, errPostgresBackup
+		return r, errPostgresBackup
 	}
-	return backup.Restore(ctx, file, cfg.Data, layout, slog.New(slog.DiscardHandler))
+	if r.Restored, err = backup.Restore(ctx, file, cfg.Data, layout, slog.New(slog.DiscardHandler)); err == nil {
+		r.Key = checkKey(ctx, cfg)
+	}
+	return r, err
 }
 
 // Hold has the servers of a store start nothing until Resume, as after a restore. None may be running.
 func Hold(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return write(ctx, cfg, log, func(st *store.Store) error {
+		if _, err := sealerOf(ctx, cfg, st); err != nil {
+			return err
+		}
 		if err := notServing(ctx, st); err != nil {
 			return err
 		}

@@ -35,33 +35,22 @@ func openStore(ctx context.Context, cfg Config, log *slog.Logger) (*store.Store,
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
+	if err := cfg.lostDatabase(); err != nil {
+		return nil, err
+	}
 	return store.Open(ctx, cfg.databaseURL(), log)
 }
 
-// openBlobs opens the place of large payloads.
-func openBlobs(ctx context.Context, cfg Config) (*blob.Store, error) {
+// openBlobs opens the place of the large payloads of a store.
+func openBlobs(ctx context.Context, cfg Config, st *store.Store) (*blob.Store, error) {
+	if err := lostPackets(ctx, cfg, st); err != nil {
+		return nil, err
+	}
 	dir := filepath.Join(cfg.Data, blobDir)
-	if cfg.S3.Endpoint == "" && cfg.S3.Bucket == "" {
+	if !cfg.inBucket() {
 		return blob.Open(dir)
 	}
 	return blob.OpenS3(ctx, dir, cfg.S3)
-}
-
-// newSealer makes the sealer of the configured key, or of the one in the data
-// directory, which is created at the first start.
-func newSealer(cfg Config) (*auth.Sealer, error) {
-	key, err := sealingKey(cfg)
-	if err != nil {
-		return nil, err
-	}
-	return auth.NewSealer(key)
-}
-
-func sealingKey(cfg Config) ([]byte, error) {
-	if cfg.SecretKey != "" {
-		return auth.ParseKey(cfg.SecretKey)
-	}
-	return auth.LoadOrCreateKey(filepath.Join(cfg.Data, keyFile))
 }
 
 // KeySet is what clients need to reach a server and its first project.
@@ -74,20 +63,15 @@ type KeySet struct {
 // Keys reads the keys of a store that a server has set up. The server may be
 // running; if it is, APIURL is where, whatever cfg.Addr says.
 func Keys(ctx context.Context, cfg Config) (KeySet, error) {
-	if cfg.SecretKey == "" { // a key made now could open nothing
-		if _, err := os.Stat(filepath.Join(cfg.Data, keyFile)); err != nil {
-			return KeySet{}, fmt.Errorf("the key of the server's secrets: %w", err)
-		}
-	}
-	sealer, err := newSealer(cfg)
-	if err != nil {
-		return KeySet{}, err
-	}
 	st, err := store.Reader(ctx, cfg.databaseURL())
 	if err != nil {
 		return KeySet{}, err
 	}
 	defer st.Close()
+	sealer, err := sealerOf(ctx, cfg, st)
+	if err != nil {
+		return KeySet{}, err
+	}
 	var set KeySet
 	if set.Keys, err = auth.ReadKeys(ctx, st, sealer); err != nil {
 		return KeySet{}, err

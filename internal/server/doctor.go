@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sear/internal/doctor"
+	"sear/internal/store"
 )
 
 // Examine looks at the installation that a configuration describes; its server may be
@@ -14,6 +15,11 @@ func Examine(ctx context.Context, cfg Config) []doctor.Finding {
 	if cfg.SecretKey == "" {
 		t.KeyFile = keyFile
 	}
+	t.CheckKey = func(ctx context.Context, st *store.Store) error {
+		_, err := sealerOf(ctx, cfg, st)
+		return err
+	}
+	t.CheckPackets = func(ctx context.Context, st *store.Store) error { return lostPackets(ctx, cfg, st) }
 	if last, err := readLastBackup(cfg.Data); err != nil {
 		t.BackupNote = err
 	} else if last != nil {

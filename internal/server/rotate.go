@@ -52,7 +52,7 @@ func RotateKey(ctx context.Context, cfg Config, what Rotation, log *slog.Logger)
 
 // rotateIn replaces a key in a store that no server runs on.
 func rotateIn(ctx context.Context, cfg Config, st *store.Store, what Rotation, log *slog.Logger) (Rotated, error) {
-	sealer, err := newSealer(cfg)
+	sealer, err := sealerOf(ctx, cfg, st)
 	if err != nil {
 		return Rotated{}, err
 	}

@@ -71,11 +71,15 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	sealer, err := newSealer(cfg)
-	if err != nil {
+	var sealer *auth.Sealer
+	var blobs *blob.Store
+	err = cfg.whileAway(ctx, log, func() (err error) {
+		if sealer, err = firstSealer(ctx, cfg, st); err != nil {
+			return err
+		}
+		blobs, err = openBlobs(ctx, cfg, st)
 		return err
-	}
-	blobs, err := openBlobs(ctx, cfg)
+	})
 	if err != nil {
 		return err
 	}
@@ -200,7 +204,7 @@ func onLoopback(addr net.Addr) bool {
 func setUp(ctx context.Context, cfg Config, st *store.Store, sealer *auth.Sealer, publicURL string, log *slog.Logger) error {
 	admin, err := auth.Bootstrap(ctx, st, sealer)
 	if err != nil {
-		return err
+		return fitting(err) // another node may have been first, with a key of its own
 	}
 	if admin != nil && cfg.Created != nil {
 		cfg.Created(admin.Email, admin.Password)

@@ -123,6 +123,13 @@ func (tx *Tx) PacketOwners(p Packet, n int) ([]string, error) {
 	return tx.texts(`SELECT owner_id FROM packet_ref WHERE env_id = $1 AND path = $2 ORDER BY owner_id DESC LIMIT $3`, p.EnvID, p.Path, n)
 }
 
+// NamesPackets reports whether runs or tokens refer to any packet.
+func (tx *Tx) NamesPackets() (named bool, err error) {
+	var n int
+	err = tx.QueryRow(`SELECT count(*) FROM (SELECT 1 FROM packet_ref LIMIT 1) AS p`).Scan(&n)
+	return n > 0, err
+}
+
 // UnnamePacket notes that nobody refers to a packet: unless somebody does by then, it counts
 // as one to which nobody has referred since an instant, which may be to come.
 func (tx *Tx) UnnamePacket(p Packet, since time.Time) error {
