@@ -74,6 +74,18 @@ func (q *query) list(name string) []string {
 	return out
 }
 
+// tags is a parameter of comma-separated tags. A tag may hold a comma itself: the whole text
+// counts as one as well.
+func (q *query) tags(name string) []string {
+	out := q.list(name)
+	for _, v := range q.values[name] {
+		if !q.exact && strings.Contains(v, ",") {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
 // page reads the size of a page and its cursors. Items have friendly ids of the prefix.
 func (q *query) page(prefix string) store.Page {
 	return store.Page{Size: q.size(), After: q.cursor("page[after]", prefix), Before: q.cursor("page[before]", prefix)}
@@ -190,7 +202,7 @@ func readRunQuery(r *http.Request) (runQuery, error) {
 func (q *query) runFilter(now time.Time) store.RunFilter {
 	f := store.RunFilter{
 		Statuses: q.statuses(), Tasks: q.list("filter[taskIdentifier]"), Versions: q.list("filter[version]"),
-		Tags: q.list("filter[tag]"), Queues: q.list("filter[queue]"), Machines: q.machines(), Regions: q.list("filter[region]"),
+		Tags: q.tags("filter[tag]"), Queues: q.list("filter[queue]"), Machines: q.machines(), Regions: q.list("filter[region]"),
 		Schedule: q.id("filter[schedule]", id.Schedule, "schedule"), Created: q.created(now),
 		BatchID: q.id("filter[batch]", id.Batch, "batch"), BulkID: q.id("filter[bulkAction]", id.Bulk, "bulk action"),
 		ErrorID: q.id("filter[error]", id.Error, "error"),

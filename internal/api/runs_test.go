@@ -359,6 +359,18 @@ func TestListRuns(t *testing.T) {
 	}
 }
 
+// TestRunIsFoundByATagWithAComma: commas part the tags of a filter, and may stand in one.
+func TestRunIsFoundByATagWithAComma(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	odd, plain := s.trigger(`{"options":{"tags":["a, b"]}}`), s.trigger(`{"options":{"tags":["b"]}}`)
+	for filter, want := range map[string][]string{"a, b": {plain, odd}, "b": {plain}, "a": nil, "b,c": {plain}} {
+		if got := s.list(s.Client, "/api/v1/runs", "filter[tag]", filter).ids(); !slices.Equal(got, want) {
+			t.Errorf("%q finds %v, want %v", filter, got, want)
+		}
+	}
+}
+
 // TestCreatedBounds: both ends of a span belong to it, to the millisecond that the API shows.
 func TestCreatedBounds(t *testing.T) {
 	t.Parallel()

@@ -3,8 +3,10 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 	"unicode/utf8"
 
@@ -140,7 +142,7 @@ func (a *API) createToken(w http.ResponseWriter, r *http.Request) error {
 func (a *API) listTokens(w http.ResponseWriter, r *http.Request) error {
 	q := newQuery(r)
 	f := store.TokenFilter{
-		EnvID: environment(r).ID, Statuses: q.tokenStatuses(), Tags: q.list("filter[tags]"),
+		EnvID: environment(r).ID, Statuses: q.tokenStatuses(), Tags: q.tags("filter[tags]"),
 		Key: q.values.Get("filter[idempotencyKey]"), Created: q.created(time.Now()),
 	}
 	p := q.page(id.Waitpoint)
@@ -216,6 +218,23 @@ func (a *API) getToken(w http.ResponseWriter, r *http.Request) error {
 // completeBody is what a token is completed with. No data at all is no output.
 type completeBody struct {
 	Data json.RawMessage `json:"data"`
+}
+
+// UnmarshalJSON refuses members in the place of data: whoever guesses another name for it would
+// complete the token with nothing, once and for all.
+func (b *completeBody) UnmarshalJSON(text []byte) error {
+	type plain completeBody
+	if err := json.Unmarshal(text, (*plain)(b)); err != nil || b.Data != nil {
+		return err
+	}
+	var others map[string]json.RawMessage
+	if err := json.Unmarshal(text, &others); err != nil || len(others) == 0 {
+		return err
+	}
+	var problems rest.Problems
+	name := slices.Min(slices.Collect(maps.Keys(others)))
+	problems.Add("data", "The output of a token is its data; there is none beside "+strconv.Quote(wire.Clip(name)))
+	return problems.Err()
 }
 
 // completeToken serves POST /api/v1/waitpoints/tokens/{waitpoint}/complete.

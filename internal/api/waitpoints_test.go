@@ -102,6 +102,26 @@ func TestCreateTokenRefusals(t *testing.T) {
 	expect(t, "empty list", newSite(t).Call(t, "GET", tokensPath, nil), 200, `{"data":[],"pagination":{}}`)
 }
 
+// TestTokenIsNotCompletedWithoutItsData: a completion cannot be repeated, so one whose output
+// has another name is refused and the token waits on.
+func TestTokenIsNotCompletedWithoutItsData(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	made := s.newToken(`{}`)
+	complete := tokensPath + "/" + made.ID + "/complete"
+	for body, name := range map[string]string{`{"output":{"ok":true}}`: "output", `{"result":1,"payload":2}`: "payload"} {
+		expect(t, body, s.Call(t, "POST", complete, body), 400,
+			`{"error":"Validation error: The output of a token is its data; there is none beside \"`+name+`\" at \"data\""}`)
+	}
+	if got := s.readToken(made.ID); got.Status != "WAITING" {
+		t.Errorf("it is %s", got.Status)
+	}
+	expect(t, "beside data", s.Call(t, "POST", complete, `{"data":1,"note":"x"}`), 200, `{"success":true}`)
+	if got := s.readToken(made.ID); got.Output != `{"json":1}` {
+		t.Errorf("its output is %s", got.Output)
+	}
+}
+
 func TestCompleteToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

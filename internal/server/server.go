@@ -182,6 +182,9 @@ func publicURL(configured string, addr net.Addr) (string, error) {
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return "", fmt.Errorf("the public URL %q is not one of http:// or https://", configured)
 		}
+		if strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" { // /api/v2/whoami is asked for at the root
+			return "", fmt.Errorf("the public URL %q has more than a host and a port: the official clients drop a path, so give Sear a host name of its own", configured)
+		}
 		return strings.TrimRight(configured, "/"), nil
 	}
 	host, port, err := net.SplitHostPort(addr.String())

@@ -194,6 +194,7 @@ func TestRefusals(t *testing.T) {
 		"in use by another Sear process": func(c *server.Config) { *c = cfg },
 		"address already in use":         func(c *server.Config) { c.Addr = taken.Addr().String() },
 		"is not one of http:// or":       func(c *server.Config) { c.PublicURL = "sear.example.com" },
+		"official clients drop a path":   func(c *server.Config) { c.PublicURL = "https://example.com/sear" },
 		"32 bytes":                       func(c *server.Config) { c.SecretKey = "short" },
 		"the endpoint is missing":        func(c *server.Config) { c.S3.Bucket = "packets" },
 	} {

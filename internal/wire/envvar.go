@@ -48,11 +48,16 @@ type EnvVarSet struct {
 	Ignored   []string          // names that were sent and are not set: reserved, or with a blank value
 }
 
-// add notes one variable, or what is wrong with it, under the key it was sent by.
-func (s *EnvVarSet) add(to *map[string]string, f form, key, name, value string) {
+// sentEnvVar is a variable with the keys under which its name and its value were sent, which
+// are one in a record.
+type sentEnvVar struct{ nameKey, name, valueKey, value string }
+
+// add notes one variable, or what is wrong with it.
+func (s *EnvVarSet) add(to *map[string]string, f form, v sentEnvVar) {
 	before := len(*f.problems)
-	f.envName(key, name)
-	f.envValue(key, value)
+	f.envName(v.nameKey, v.name)
+	f.envValue(v.valueKey, v.value)
+	name, value := v.name, v.value
 	if len(*f.problems) > before {
 		return
 	}
@@ -119,7 +124,7 @@ func (b *EnvVarBody) UnmarshalJSON(body []byte) error {
 	b.Override = true
 	name, value := f.envVar(body, &b.Secret)
 	if len(problems) == 0 {
-		b.add(&b.Variables, f, "name", name, value)
+		b.add(&b.Variables, f, sentEnvVar{"name", name, "value", value})
 	}
 	return b.check(problems)
 }
@@ -221,7 +226,7 @@ func (s *EnvVarSet) read(to *map[string]string, f form, key string, v []byte) {
 		before := len(*g.problems)
 		name, value := g.envVar(v, new(*bool)) // whether they are secrets is said for all of them
 		if len(*g.problems) == before {
-			s.add(to, g, "name", name, value)
+			s.add(to, g, sentEnvVar{"name", name, "value", value})
 		}
 	}
 }
@@ -241,7 +246,7 @@ func (s *EnvVarSet) readRecord(to *map[string]string, f form, key string, v []by
 		shown := Clip(name)
 		before := len(*g.problems)
 		if value := g.text(shown, v); len(*g.problems) == before {
-			s.add(to, g, shown, name, value)
+			s.add(to, g, sentEnvVar{shown, name, shown, value})
 		}
 	}
 }
@@ -276,7 +281,7 @@ func EnvFile(file []byte) (EnvVarSet, error) {
 	}
 	g := form{path: key + ".", problems: &problems}
 	for _, e := range entries {
-		s.add(&s.Variables, g, Clip(e.Name), e.Name, e.Value)
+		s.add(&s.Variables, g, sentEnvVar{Clip(e.Name), e.Name, Clip(e.Name), e.Value})
 	}
 	return s, s.check(problems)
 }

@@ -33,6 +33,27 @@ func TestEnvVarImport(t *testing.T) {
 	}
 }
 
+// TestEnvVarProblemsAreWhereTheyWereSent: a value that is too long is no problem of its name.
+func TestEnvVarProblemsAreWhereTheyWereSent(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 1<<20)
+	for body, want := range map[string]string{
+		`{"name":"A","value":"` + long + `"}`:                            `at "value"`,
+		`{"name":"A-B","value":"x"}`:                                     `at "name"`,
+		`{"variables":[{"name":"A","value":"` + long + `"}]}`:            `at "variables[0].value"`,
+		`{"variables":{"name":"` + long + `"}}`:                          `at "variables.name"`,
+		`{"variables":{"A":"1"},"parentVariables":{"B":"` + long + `"}}`: `at "parentVariables.B"`,
+	} {
+		var into json.Unmarshaler = &wire.EnvVarImport{}
+		if strings.HasPrefix(body, `{"name"`) {
+			into = &wire.EnvVarBody{}
+		}
+		if err := json.Unmarshal([]byte(body), into); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60s: %v, want %s", body, err, want)
+		}
+	}
+}
+
 // FuzzEnvVars: whatever is sent, by JSON or as a file, only what may be set is set.
 func FuzzEnvVars(f *testing.F) {
 	for _, s := range []string{
