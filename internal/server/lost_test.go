@@ -26,11 +26,19 @@ func stopped(t testing.TB, cfg server.Config) server.Config {
 	return cfg
 }
 
+// serve starts a server, and ends it if it does start.
+func serve(ctx context.Context, cfg server.Config) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	cfg.Ready = func(string) { stop() }
+	return server.Run(ctx, cfg, slog.New(slog.DiscardHandler))
+}
+
 // commands are all that work on a store, by name.
 func commands(cfg server.Config) map[string]func(context.Context) error {
 	log := slog.New(slog.DiscardHandler)
 	all := map[string]func(context.Context) error{
-		"serve":  func(ctx context.Context) error { return server.Run(ctx, cfg, log) },
+		"serve":  func(ctx context.Context) error { return serve(ctx, cfg) },
 		"keys":   func(ctx context.Context) error { _, err := server.Keys(ctx, cfg); return err },
 		"hold":   func(ctx context.Context) error { return server.Hold(ctx, cfg, log) },
 		"resume": func(ctx context.Context) error { return server.Resume(ctx, cfg, log) },
@@ -148,7 +156,7 @@ func TestLostPacketsAreMissed(t *testing.T) {
 	if err := os.RemoveAll(packets); err != nil {
 		t.Fatal(err)
 	}
-	err = server.Run(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	err = serve(t.Context(), cfg)
 	if err == nil || !strings.Contains(err.Error(), "large payloads") || !strings.Contains(err.Error(), packets) {
 		t.Errorf("started with %v", err)
 	}
@@ -171,7 +179,7 @@ func TestLostDatabaseIsMissed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err := server.Run(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	err := serve(t.Context(), cfg)
 	if err == nil || !strings.Contains(err.Error(), "core.db") || !strings.Contains(err.Error(), "--database-url") {
 		t.Errorf("started with %v", err)
 	}

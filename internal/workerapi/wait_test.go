@@ -155,6 +155,7 @@ func TestWaitRefusals(t *testing.T) {
 	}{
 		{wait, ``, 400}, {wait, `{}`, 400}, {wait, `{"date":"soon"}`, 400}, {wait, `{"date":null}`, 400}, {wait, `{"date":8.65e15}`, 400},
 		{wait, `{"date":"2050-01-01","idempotencyKey":"` + strings.Repeat("k", 2049) + `"}`, 400},
+		{wait, `{"date":"2050-01-01","idempotencyKey":"k","idempotencyKeyTTL":"soon"}`, 400},
 		{"/engine/v1/runs/" + queued + "/wait/duration", `{"date":"2050-01-01"}`, 422},
 		{"/engine/v1/runs/" + runID + "/waitpoints/tokens/waitpoint_unknown/wait", ``, 404},
 		{"/engine/v1/runs/" + runID + "/waitpoints/tokens/run_x/wait", ``, 404},
