@@ -70,10 +70,11 @@ func written(r *rand.Rand) string {
 			time.Kitchen, time.DateTime, time.DateOnly, fullISO, "2006-01-02T15:04:05-0700", "2006-01-02 15:04:05 -0700", "Mon Jan 02 2006 15:04:05 GMT-0700",
 			"1/2/2006, 3:04:05 PM", "02.01.2006", "2 January 2006", "January 2006", "20060102T150405Z", "2006-002", "2006/1/2 3:04 pm"))
 	case 2, 3, 4: // the standard's own, or nearly
-		date := year(r)
+		parts := []string{year(r)}
 		for range r.IntN(3) {
-			date += fmt.Sprintf("-%02d", number(r, 1, 12))
+			parts = append(parts, fmt.Sprintf("%02d", number(r, 1, 12)))
 		}
+		date := strings.Join(parts, "-")
 		if r.IntN(4) == 0 {
 			return date
 		}
