@@ -21,6 +21,7 @@ func registerServer(f *flagSet, cfg *server.Config) {
 	registerStore(f, cfg)
 	f.StringVar(&cfg.Addr, "addr", "127.0.0.1:3030", "listen on `host:port`")
 	f.StringVar(&cfg.PublicURL, "public-url", "", "the `URL` by which clients and workers reach the server, without a path; when not given, the one each of them has used")
+	f.Var(&cfg.Proxies, "trusted-proxy", "believe `networks` (10.0.0.0/8,192.0.2.1) of proxies on the address of their clients, by which logins are limited; this machine is believed")
 	f.IntVar(&cfg.MaxConcurrency, "max-concurrency", 0, "let at most `n` runs of an environment execute at once; 0 leaves their limits as they are")
 	f.DurationVar(&cfg.Timeouts.Pending, "start-timeout", server.DefaultTimeouts.Pending, "put a run back in the queue that its worker has not started after `duration`")
 	f.DurationVar(&cfg.Timeouts.Executing, "stall-timeout", server.DefaultTimeouts.Executing, "give a worker up from which nothing was heard for `duration`")

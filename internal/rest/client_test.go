@@ -36,3 +36,40 @@ func TestClientAddress(t *testing.T) {
 		}
 	}
 }
+
+// TestTrustedProxies: who is behind a proxy that was named is told apart, and nobody else's word counts.
+func TestTrustedProxies(t *testing.T) {
+	t.Parallel()
+	var proxies rest.Proxies
+	if err := proxies.Set("10.0.0.0/8, 2001:db8::1"); err != nil || proxies.String() != "10.0.0.0/8,2001:db8::1/128" {
+		t.Fatalf("%s, %v", &proxies, err)
+	}
+	if err := new(rest.Proxies).Set("10.0.0.0/8,proxy"); err == nil {
+		t.Error("a name is no network")
+	}
+	for name, tc := range map[string]struct{ peer, forwarded, want string }{
+		"a client of a proxy":      {"10.1.2.3:1000", "192.0.2.9", "192.0.2.9"},
+		"the last proxy's word":    {"10.1.2.3:1000", "198.51.100.1, 192.0.2.9", "192.0.2.9"},
+		"a proxy of IPv6":          {"[2001:db8::1]:1000", "2001:db8:5::9", "2001:db8:5::9"},
+		"the proxy itself":         {"10.1.2.3:1000", "", "10.1.2.3"},
+		"what is no address":       {"10.1.2.3:1000", "unknown", "10.1.2.3"},
+		"somebody who pretends":    {"198.51.100.7:1000", "192.0.2.9", "198.51.100.7"},
+		"another address of IPv6":  {"[2001:db8::2]:1000", "192.0.2.9", "2001:db8::2"},
+		"a proxy on this machine":  {"127.0.0.1:1000", "192.0.2.9", "192.0.2.9"},
+		"a client on this machine": {"127.0.0.1:1000", "", "127.0.0.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.RemoteAddr = tc.peer
+			if tc.forwarded != "" {
+				r.Header.Set("X-Forwarded-For", tc.forwarded)
+			}
+			got := ""
+			proxies.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = rest.ClientAddress(r) })).ServeHTTP(httptest.NewRecorder(), r)
+			if got != tc.want {
+				t.Errorf("%s, want %s", got, tc.want)
+			}
+		})
+	}
+}

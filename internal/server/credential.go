@@ -91,7 +91,7 @@ func ResetAdmin(ctx context.Context, cfg Config, log *slog.Logger) (admin auth.A
 // there is none.
 func asAdministrator(ctx context.Context, cfg Config, log *slog.Logger, ask func(set KeySet) error, do func(a *auth.Auth, userID string) error) error {
 	return there(ctx, cfg, log, ask, func(st *store.Store) error {
-		sealer, err := newSealer(cfg)
+		sealer, err := sealerOf(ctx, cfg, st)
 		if err != nil {
 			return err
 		}

@@ -58,6 +58,7 @@ type parts struct {
 	limits       api.Limits
 	metrics      *metrics.Metrics
 	metricsToken string
+	proxies      rest.Proxies
 	loopback     bool // only this machine can connect
 	log          *slog.Logger
 }
@@ -77,7 +78,7 @@ func newHandler(p parts) (*handler, error) {
 	}
 
 	r := chi.NewRouter()
-	r.Use(p.metrics.Requests)
+	r.Use(p.proxies.Handler, p.metrics.Requests)
 	r.NotFound(rest.NotFound(log))
 	r.MethodNotAllowed(rest.MethodNotAllowed(log, allowed(r)))
 	pages.Routes(r) // whose forms know their origin by themselves

@@ -20,6 +20,7 @@ import (
 	"sear/internal/fault"
 	"sear/internal/id"
 	"sear/internal/metrics"
+	"sear/internal/rest"
 	"sear/internal/run"
 	"sear/internal/store"
 )
@@ -38,6 +39,7 @@ type Config struct {
 	Retention      time.Duration     // how long what has ended is kept; 0: for ever
 	Limits         api.Limits        // how often callers may call; the zero value does not limit
 	S3             blob.S3           // the bucket of large payloads; without Endpoint and Bucket they lie in the directory
+	Proxies        rest.Proxies      // whose word on where a request comes from is taken, beside this machine's
 	MetricsToken   string            // whoever knows it may read metrics; "": this machine alone may
 	Ready          func(url string)  `json:"-"` // called once the server answers at url; may be nil
 	// Created is called once in the life of a store, with the password of the administrator
@@ -104,7 +106,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 	counts := metrics.New(st)
 	e := engine.New(st, engine.Options{Timeouts: timeouts(cfg.Timeouts), MaxQueue: cfg.MaxQueue, Retention: cfg.Retention, Packets: blobs, Observer: counts, Log: log})
 	h, err := newHandler(parts{store: st, engine: e, auth: auth.New(st, sealer, log), blobs: blobs, public: strings.TrimRight(cfg.PublicURL, "/"),
-		limits: cfg.Limits, metrics: counts, metricsToken: cfg.MetricsToken, loopback: onLoopback(listener.Addr()), log: log})
+		limits: cfg.Limits, metrics: counts, metricsToken: cfg.MetricsToken, proxies: cfg.Proxies, loopback: onLoopback(listener.Addr()), log: log})
 	if err != nil {
 		return err
 	}
@@ -122,17 +124,20 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger) (err error) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer context.AfterFunc(work, cancel)() // without the engine there is nothing to serve
 		defer cancel()
-		return h.serve(ctx, shareConns(listener.(*net.TCPListener), maxConns, log), func() {
-			log.Info("serving", "url", here, "address", listener.Addr().String())
-			if !onLoopback(listener.Addr()) && !strings.HasPrefix(here, "https://") {
-				log.Warn("other machines can connect without TLS, by which their keys can be read on the way: see docs/proxy.md")
-			}
-			if cfg.Ready != nil {
-				cfg.Ready(here)
-			}
-		})
+		return h.serve(ctx, shareConns(listener.(*net.TCPListener), maxConns, log), func() { cfg.announce(here, listener.Addr(), log) })
 	})
 	return g.Wait()
+}
+
+// announce says where the server answers.
+func (cfg Config) announce(here string, addr net.Addr, log *slog.Logger) {
+	log.Info("serving", "url", here, "address", addr.String())
+	if !onLoopback(addr) && !strings.HasPrefix(here, "https://") {
+		log.Warn("other machines can connect without TLS, by which their keys can be read on the way: see docs/proxy.md")
+	}
+	if cfg.Ready != nil {
+		cfg.Ready(here)
+	}
 }
 
 // check refuses what could not work.
