@@ -84,6 +84,9 @@ func (b bulkBody) runIDs(p *rest.Problems) []string {
 	}
 	var out []string
 	for i, friendly := range b.RunIDs {
+		if p.Full() {
+			break
+		}
 		internal, ok := id.Internal(id.Run, friendly)
 		if !ok {
 			p.Add("runIds."+strconv.Itoa(i), "Invalid run id")
@@ -123,7 +126,7 @@ var bulkFilters = map[string]bulkFilter{
 // refused here: a slip of the pen would cancel more than was meant.
 func readBulkFilter(text json.RawMessage, now time.Time, p *rest.Problems) store.RunFilter {
 	wrong := func(path, message string) {
-		*p = append(*p, rest.Problem{Code: "invalid_type", Message: message, Path: path})
+		p.Put(rest.Problem{Code: "invalid_type", Message: message, Path: path})
 	}
 	var members map[string]json.RawMessage
 	if !isObject(text) || json.Unmarshal(text, &members) != nil {
@@ -135,7 +138,7 @@ func readBulkFilter(text json.RawMessage, now time.Time, p *rest.Problems) store
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		member, known := bulkFilters[name]
 		if !known {
-			*p = append(*p, rest.Problem{Code: "unrecognized_keys", Message: "Unrecognized key(s) in object: '" + name + "'", Path: "filter"})
+			p.Put(rest.Problem{Code: "unrecognized_keys", Message: "Unrecognized key(s) in object: '" + name + "'", Path: "filter"})
 			continue
 		}
 		values, ok := member.read(members[name])
@@ -158,7 +161,7 @@ func readBulkFilter(text json.RawMessage, now time.Time, p *rest.Problems) store
 				problem.Path = "filter." + name
 			}
 		}
-		*p = append(*p, problem)
+		p.Put(problem)
 	}
 	return f
 }

@@ -202,7 +202,7 @@ func optionalText(v json.RawMessage, path string, problems *rest.Problems) (text
 	switch {
 	case v == nil || string(v) == "null":
 	case !isText(v) || json.Unmarshal(v, &text) != nil:
-		*problems = append(*problems, rest.Problem{Code: "invalid_type", Message: "Expected string", Path: path})
+		problems.Put(rest.Problem{Code: "invalid_type", Message: "Expected string", Path: path})
 	case len(text) > maxErrorNote:
 		problems.Add(path, "String must contain at most 1000 character(s)")
 	case !storable(text):
@@ -253,7 +253,7 @@ func positive(v json.RawMessage, path string, most float64, whole bool, problems
 	switch {
 	case v == nil || string(v) == "null":
 	case !isNumber(v) || json.Unmarshal(v, &n) != nil:
-		*problems = append(*problems, rest.Problem{Code: "invalid_type", Message: "Expected number", Path: path})
+		problems.Put(rest.Problem{Code: "invalid_type", Message: "Expected number", Path: path})
 	case n <= 0:
 		problems.Add(path, "Number must be greater than 0")
 	case n > most:

@@ -212,7 +212,7 @@ func (b pauseBody) Validate() error {
 	b.check(&p)
 	switch {
 	case b.Action == nil:
-		p = append(p, rest.Problem{Code: "invalid_type", Message: "Required", Path: "action"})
+		p.Put(rest.Problem{Code: "invalid_type", Message: "Required", Path: "action"})
 	case !slices.Contains(pauseActions, *b.Action):
 		p.Add("action", badEnum(pauseActions, *b.Action))
 	}
@@ -248,7 +248,7 @@ func (b overrideBody) Validate() error {
 	if b.Limit != nil {
 		switch l := *b.Limit; {
 		case l != math.Trunc(l):
-			p = append(p, rest.Problem{Code: "invalid_type", Message: "Expected integer, received float", Path: "concurrencyLimit"})
+			p.Put(rest.Problem{Code: "invalid_type", Message: "Expected integer, received float", Path: "concurrencyLimit"})
 		case l < 0 || l > queue.MaxLimit:
 			p.Add("concurrencyLimit", fmt.Sprintf("Number must be between 0 and %d", queue.MaxLimit))
 		}

@@ -54,7 +54,7 @@ func (b *replayBody) UnmarshalJSON(text []byte) error {
 		}
 	}
 	if unknown != nil {
-		problems = append(problems, rest.Problem{Code: "unrecognized_keys", Message: "Unrecognized key(s) in object: " + strings.Join(unknown, ", ")})
+		problems.Put(rest.Problem{Code: "unrecognized_keys", Message: "Unrecognized key(s) in object: " + strings.Join(unknown, ", ")})
 	}
 	b.check(&problems)
 	body := map[string]any{"options": options}

@@ -79,9 +79,9 @@ func (b rescheduleBody) Validate() error {
 	var p rest.Problems
 	switch {
 	case b.Delay == nil:
-		p = append(p, rest.Problem{Code: "invalid_type", Message: "Required", Path: "delay"})
+		p.Put(rest.Problem{Code: "invalid_type", Message: "Required", Path: "delay"})
 	case !isText(b.Delay) && !isNumber(b.Delay):
-		p = append(p, rest.Problem{Code: "invalid_type", Message: "Expected string or date", Path: "delay"})
+		p.Put(rest.Problem{Code: "invalid_type", Message: "Expected string or date", Path: "delay"})
 	}
 	return p.Err()
 }
@@ -173,7 +173,7 @@ const maxTag = 128
 func (b tagsBody) Validate() error {
 	var p rest.Problems
 	if b.Tags == nil {
-		p = append(p, rest.Problem{Code: "invalid_type", Message: "Required", Path: "tags"})
+		p.Put(rest.Problem{Code: "invalid_type", Message: "Required", Path: "tags"})
 	}
 	b.Tags.check(&p)
 	return p.Err()
@@ -234,7 +234,7 @@ type metadataBody struct {
 func (b metadataBody) Validate() error {
 	var p rest.Problems
 	if b.Metadata != nil && !isObject(b.Metadata) {
-		p = append(p, rest.Problem{Code: "invalid_type", Message: "Expected object", Path: "metadata"})
+		p.Put(rest.Problem{Code: "invalid_type", Message: "Expected object", Path: "metadata"})
 	}
 	b.Operations.check("operations", &p)
 	b.ParentOperations.check("parentOperations", &p)
@@ -258,7 +258,7 @@ type operations []struct {
 func (l operations) check(path string, p *rest.Problems) {
 	for i, o := range l {
 		wrong := func(member, message string) {
-			*p = append(*p, rest.Problem{Code: "invalid_type", Message: message, Path: fmt.Sprintf("%s.%d.%s", path, i, member)})
+			p.Put(rest.Problem{Code: "invalid_type", Message: message, Path: fmt.Sprintf("%s.%d.%s", path, i, member)})
 		}
 		if !slices.Contains(operationTypes, o.Type) {
 			wrong("type", "Invalid discriminator value. Expected '"+strings.Join(operationTypes, "' | '")+"'")

@@ -112,7 +112,7 @@ func (b *scheduleBody) Validate() error {
 		value *string
 	}{{"task", b.Task}, {"cron", b.Cron}} {
 		if field.value == nil {
-			p = append(p, rest.Problem{Code: "invalid_type", Message: "Required", Path: field.path})
+			p.Put(rest.Problem{Code: "invalid_type", Message: "Required", Path: field.path})
 		}
 	}
 	texts := []struct{ path, value string }{{"task", deref(b.Task)}, {"cron", deref(b.Cron)}, {"deduplicationKey", b.DeduplicationKey},

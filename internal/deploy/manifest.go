@@ -129,8 +129,11 @@ func (m *Manifest) Pack() error {
 // Packed is the text of a manifest that Pack was called for.
 func (m *Manifest) Packed() string { return m.text }
 
-// Validate says what is wrong with a manifest, naming every problem. Of lists that are too
-// long it names the first.
+// maxProblems is how many problems of a manifest are named.
+const maxProblems = 20
+
+// Validate says what is wrong with a manifest, naming every problem, up to a bound. Of lists
+// that are too long it names the first.
 func (m *Manifest) Validate() error {
 	if err := m.checkAmounts(); err != nil {
 		return err
@@ -171,7 +174,7 @@ func (m *Manifest) Validate() error {
 		}
 	}
 	if len(problems) > 0 {
-		return fault.New(fault.Malformed, strings.Join(problems, "; "))
+		return fault.New(fault.Malformed, strings.Join(problems[:min(len(problems), maxProblems)], "; "))
 	}
 	return nil
 }

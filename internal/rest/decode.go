@@ -2,16 +2,13 @@ package rest
 
 import (
 	"bytes"
-	"encoding"
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -124,51 +121,10 @@ func unmarshal(body []byte, v any) (Problems, error) {
 	case errors.As(err, &syntax):
 		return nil, fault.Wrap(fault.Malformed, err, "Invalid JSON")
 	case errors.As(err, &mismatch), named != nil:
-		all := value{raw: body, alone: func(raw json.RawMessage) []byte { return raw }}
-		return all.mismatches(reflect.TypeOf(v).Elem()), nil
+		return mismatches(reflect.TypeOf(v).Elem(), body, err), nil
 	default:
 		return nil, fault.Wrap(fault.Malformed, err, "Validation error: Invalid input")
 	}
-}
-
-// value is a value in a JSON body.
-type value struct {
-	raw   json.RawMessage
-	path  string
-	alone func(raw json.RawMessage) []byte // the body with only raw in it, in place of this value
-}
-
-// maxMismatches is how many values of a wrong type are named: a record may have any number.
-const maxMismatches = 20
-
-// mismatches names each value of a type that a T does not take. The decoder names only the
-// first, and by Go's names of embedded structs, so each is tried alone. What an UnmarshalJSON
-// of ours says of a member is taken as it is.
-func (v value) mismatches(t reflect.Type) (out Problems) {
-	err := json.Unmarshal(v.alone(v.raw), reflect.New(t).Interface())
-	var mismatch *json.UnmarshalTypeError
-	var named Problems
-	switch isNamed := errors.As(err, &named); {
-	case isNamed && v.path != "":
-		return named
-	case !isNamed && !errors.As(err, &mismatch):
-		return nil
-	}
-	var members map[string]json.RawMessage
-	_ = json.Unmarshal(v.raw, &members) // what is no object has none
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		member := value{raw: members[name], path: strings.TrimPrefix(v.path+"."+name, "."), alone: func(raw json.RawMessage) []byte {
-			object, _ := json.Marshal(map[string]json.RawMessage{name: raw}) // JSON that was valid before
-			return v.alone(object)
-		}}
-		if out = append(out, member.mismatches(t)...); len(out) >= maxMismatches {
-			return out[:maxMismatches]
-		}
-	}
-	if len(out) == 0 && mismatch != nil { // it is this value itself
-		return Problems{{Code: "invalid_type", Message: expectation(mismatch), Path: v.path}}
-	}
-	return out
 }
 
 // falsy reports whether the body is a JSON value that JavaScript takes for false.
@@ -184,42 +140,5 @@ func falsy(body []byte) bool {
 	default:
 		f, err := strconv.ParseFloat(s, 64)
 		return err == nil && f == 0
-	}
-}
-
-// expectation says in zod's words which type was wanted and which one came.
-func expectation(e *json.UnmarshalTypeError) string {
-	want := jsonType(e.Type)
-	got, number, _ := strings.Cut(e.Value, " ")
-	if want == "number" && number != "" { // a number, but not one that fits an integer
-		if strings.ContainsAny(number, ".eE") {
-			return "Expected integer, received float"
-		}
-		return "Number out of range"
-	}
-	if got == "bool" {
-		got = "boolean"
-	}
-	return "Expected " + want + ", received " + got
-}
-
-var textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
-
-// jsonType names the JSON type that a Go type is read from.
-func jsonType(t reflect.Type) string {
-	if reflect.PointerTo(t).Implements(textUnmarshaler) {
-		return "string"
-	}
-	switch t.Kind() {
-	case reflect.String:
-		return "string"
-	case reflect.Bool:
-		return "boolean"
-	case reflect.Slice, reflect.Array:
-		return "array"
-	case reflect.Struct, reflect.Map:
-		return "object"
-	default:
-		return "number"
 	}
 }

@@ -112,9 +112,13 @@ func newReply(header http.Header, err error) *reply {
 // retryHeader overrules the official clients' retry rule, which repeats 409s.
 const retryHeader = "X-Should-Retry"
 
+// maxErrorText bounds the message of an answer, in bytes: it may quote the request. There
+// is room for as many problems as are noted.
+const maxErrorText = 16 << 10
+
 func (p *reply) describe(f *fault.Error) {
 	p.status = statuses[f.Kind]
-	p.body["error"] = f.Msg
+	p.body["error"] = clip(f.Msg, maxErrorText)
 	if f.Kind == fault.Forbidden {
 		p.body["code"] = "unauthorized"
 		p.body["param"] = "access_token"

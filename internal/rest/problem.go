@@ -30,25 +30,52 @@ func (p Problem) MarshalJSON() ([]byte, error) {
 	}{p.Code, p.Message, path})
 }
 
-// Problems collects what is wrong with a request, so that one answer names it all.
-// A Validate method adds to it and ends with `return p.Err()`.
+// Bounds of what an answer says of a wrong request, however much is wrong with it.
+const (
+	maxProblems = 20
+	maxMessage  = 500 // bytes of a problem's message, which may quote the request
+	maxPath     = 256 // bytes of a problem's path, which may hold names that the caller chose
+)
+
+// Problems collects what is wrong with a request, so that one answer names it all, up to
+// a bound. A Validate method adds to it and ends with `return p.Err()`.
 type Problems []Problem
 
 // Add notes that the value at path is wrong.
 func (p *Problems) Add(path, message string) {
-	*p = append(*p, Problem{Code: "custom", Message: message, Path: path})
+	p.Put(Problem{Code: "custom", Message: message, Path: path})
+}
+
+// Put notes a problem. When there are many already, it is dropped.
+func (p *Problems) Put(q Problem) {
+	if !p.Full() {
+		q.Path, q.Message = clip(q.Path, maxPath), clip(q.Message, maxMessage)
+		*p = append(*p, q)
+	}
+}
+
+// Full reports whether there are as many problems as an answer names, so that there is no
+// use in looking for more.
+func (p *Problems) Full() bool { return len(*p) >= maxProblems }
+
+// clip is the beginning of a text of more than most bytes, or all of it.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 // alsoElsewhere are the problems of p and those of others that concern no value that p
 // names: once one is wrong, what follows from it, or holds of the whole, is not known.
 func (p Problems) alsoElsewhere(others Problems) Problems {
-	out := p
+	out := slices.Clip(p)
 	for _, q := range others {
 		touches := func(named Problem) bool {
 			return strings.HasPrefix(named.Path+".", q.Path+".") || strings.HasPrefix(q.Path+".", named.Path+".")
 		}
 		if q.Path != "" && !slices.ContainsFunc(p, touches) {
-			out = append(out, q)
+			out.Put(q)
 		}
 	}
 	return out

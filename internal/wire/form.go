@@ -32,14 +32,14 @@ func (f form) add(key, message string) { f.problems.Add(f.at(key), message) }
 
 // expected notes that a value has the wrong type.
 func (f form) expected(want, key string, v []byte) {
-	*f.problems = append(*f.problems, rest.Problem{
+	f.problems.Put(rest.Problem{
 		Code: "invalid_type", Path: f.at(key), Message: "Expected " + want + ", received " + kindOf(v),
 	})
 }
 
 // required notes that a member is missing.
 func (f form) required(key string) {
-	*f.problems = append(*f.problems, rest.Problem{Code: "invalid_type", Path: f.at(key), Message: "Required"})
+	f.problems.Put(rest.Problem{Code: "invalid_type", Path: f.at(key), Message: "Required"})
 }
 
 // text reads a string. NUL is refused everywhere but in payloads: Postgres has no

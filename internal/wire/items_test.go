@@ -169,3 +169,19 @@ func TestCreateBatchBody(t *testing.T) {
 		}
 	}
 }
+
+// TestManyWrongValuesAreAFewProblems: an answer does not grow with what is wrong with an item,
+// nor does it repeat the texts in it.
+func TestManyWrongValuesAreAFewProblems(t *testing.T) {
+	t.Parallel()
+	for name, item := range map[string]string{
+		"list":   `{"index":0,"task":"t","options":{"tags":[` + strings.Repeat("1,", 500_000) + `1]}}`,
+		"repeat": `{"index":0,"task":"t","options":{` + strings.Repeat(`"test":1,`, 100_000) + `"test":1}}`,
+		"text":   `{"index":0,"task":"t","options":{"machine":"` + strings.Repeat("x", 1_000_000) + `"}}`,
+	} {
+		_, err := read(strings.NewReader(item))
+		if !fault.Is(err, fault.Invalid) || len(err.Error()) > 16<<10 || strings.Count(err.Error(), ` at "options.`) > 20 {
+			t.Errorf("%s: %d bytes: %.200s", name, len(fmt.Sprint(err)), err)
+		}
+	}
+}

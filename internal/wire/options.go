@@ -216,7 +216,8 @@ func (f form) gates(key string, v []byte) {
 	}
 }
 
-// list yields the text of each element of an array, with the form to read it by.
+// list yields the text of each element of an array, with the form to read it by. It ends
+// early when so much is wrong that no more will be named.
 func (f form) list(key string, v []byte, limit int) iter.Seq2[form, []byte] {
 	return func(yield func(f form, v []byte) bool) {
 		if v[0] != '[' {
@@ -230,7 +231,7 @@ func (f form) list(key string, v []byte, limit int) iter.Seq2[form, []byte] {
 				return
 			}
 			g.element++
-			if !yield(g, v) {
+			if f.problems.Full() || !yield(g, v) {
 				return
 			}
 		}
