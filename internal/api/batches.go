@@ -54,7 +54,7 @@ func (a *API) createBatch(w http.ResponseWriter, r *http.Request) error {
 	b, cached, err := a.engine.CreateBatch(r.Context(), p.Env, engine.NewBatch{
 		RunCount: body.RunCount, Tasks: body.Tasks, ParentID: body.ParentID, ResumeParent: body.ResumeParent && body.ParentID != "",
 		Key:     keyOf(p, wire.Key{Text: body.Key.Text, TTL: batchKeyTTL, Options: body.Key.Options}),
-		Request: run.OwnKey(h.request, p.KeyOwner()), OneTime: engine.OneTime{Token: p.OneTime, ExpiresAt: p.ExpiresAt},
+		Request: run.OwnKey(h.request, p.KeyOwner()), OneTime: engine.OneTime{Token: p.OneTime, ExpiresAt: p.ExpiresAt}, Maker: p.Maker,
 	})
 	if err != nil {
 		return err
@@ -143,6 +143,7 @@ type itemStream struct {
 	whole    bool   // the credential covers the batch, whatever its tasks
 
 	batch store.Batch // loaded once an item showed that the credential has any business here
+	items int
 	chunk []engine.Item
 	bytes int // of the payloads of the chunk
 	sum   engine.Progress
@@ -189,6 +190,9 @@ func (s *itemStream) add(ctx context.Context, item wire.Item) error {
 			return err
 		}
 	}
+	if s.items++; s.items > 2*s.batch.RunCount {
+		return fault.Newf(fault.Invalid, "Too many items: batch %s has a runCount of %d, and one stream may repeat each item once", s.friendly, s.batch.RunCount)
+	}
 	if item.Index >= s.batch.RunCount {
 		return fault.Newf(fault.Invalid, "Item index %d exceeds batch runCount %d", item.Index, s.batch.RunCount)
 	}
@@ -234,23 +238,44 @@ func (a *API) engineItem(ctx context.Context, p tenant.Principal, h headers, ite
 	return out, err
 }
 
-// load looks up the batch.
+// load looks up the batch. A credential that does not cover the batch must have made it. The
+// items were counted when the batch was created; once some are there, they are sent again,
+// which counts too.
 func (s *itemStream) load(ctx context.Context) error {
 	internal, ok := id.Internal(id.Batch, s.friendly)
 	if !ok {
 		return s.unknown()
 	}
+	var b store.Batch
+	var arrived int
 	err := s.api.store.View(ctx, func(tx *store.Tx) (err error) {
-		s.batch, err = tx.Batch(s.p.Env.ID, internal)
+		if b, err = tx.Batch(s.p.Env.ID, internal); err == nil {
+			arrived, _, err = tx.BatchProgress(b.ID)
+		}
 		return err
 	})
-	if fault.Is(err, fault.NotFound) {
+	switch {
+	case fault.Is(err, fault.NotFound):
 		return s.unknown()
+	case err != nil:
+		return err
+	case !s.whole && (b.Maker == "" || b.Maker != s.p.Maker):
+		return errForbidden
+	case arrived > 0:
+		if err := s.api.takeItems(s.w, s.p.Env, b.RunCount); err != nil {
+			return err
+		}
 	}
-	return err
+	s.batch = b
+	return nil
 }
 
+// unknown says that there is no such batch to a credential that covers it. To others it would
+// tell of batches.
 func (s *itemStream) unknown() error {
+	if !s.whole {
+		return errForbidden
+	}
 	return fault.Newf(fault.Invalid, "Batch %s not found", s.friendly)
 }
 

@@ -300,8 +300,9 @@ func TestWhoMayStream(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	const forbidden = `{"error":"Unauthorized","code":"unauthorized","param":"access_token","type":"authorization"}`
-	batch := s.newBatch(2)
 	mine := s.token("batchTrigger:tasks:my-task")
+	made := mine.Call(t, "POST", "/api/v3/batches", `{"runCount":2,"taskIdentifiers":["my-task"]}`)
+	batch := body[wire.CreatedBatch](t, made).ID
 	expect(t, "another task", s.sendItems(mine, batch, items(0)+`{"index":1,"task":"other"}`), 403, forbidden)
 	if n := len(s.batchRuns(batch)); n != 1 {
 		t.Errorf("%d items stay, want the one that was allowed", n)
@@ -313,6 +314,56 @@ func TestWhoMayStream(t *testing.T) {
 	batch = s.newBatch(1)
 	expect(t, "the batch", s.sendItems(s.token("write:batch:"+batch), batch, `{"index":0,"task":"other"}`), 200,
 		`{"id":"`+batch+`","itemsAccepted":1,"itemsDeduplicated":0,"sealed":true,"runCount":1}`)
+}
+
+// TestItemsComeFromWhoMadeTheBatch: the right to trigger a task in batches is not one to put
+// runs into the batches of others, in which a parent would take them for its own.
+func TestItemsComeFromWhoMadeTheBatch(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, s *site) {
+		const forbidden = `{"error":"Unauthorized","code":"unauthorized","param":"access_token","type":"authorization"}`
+		page, other := s.token("batchTrigger:tasks:my-task"), s.token("batchTrigger:tasks:my-task", "read:tags:other")
+		made := page.Call(t, "POST", "/api/v3/batches", `{"runCount":2,"taskIdentifiers":["my-task"]}`)
+		servers, pages := s.newBatch(3), body[wire.CreatedBatch](t, made).ID
+		unknown := id.Friendly(id.Batch, id.New(time.Now()))
+		for _, c := range []struct {
+			name, batch string
+			client      servertest.Client
+		}{
+			{"a server's batch", servers, page},
+			{"another page's batch", pages, other},
+			{"a batch that is not there", unknown, page}, // nothing tells it from those that are
+		} {
+			expect(t, c.name, s.sendItems(c.client, c.batch, items(0)), 403, forbidden)
+			if n := len(s.batchRuns(c.batch)); n != 0 {
+				t.Errorf("%s has %d items", c.name, n)
+			}
+		}
+		expect(t, "its own", s.sendItems(page, pages, items(0)), 200,
+			`{"id":"`+pages+`","itemsAccepted":1,"itemsDeduplicated":0,"sealed":false,"enqueuedCount":1,"expectedCount":2,"runCount":2}`)
+		expect(t, "and again", s.sendItems(page, pages, items(0, 1)), 200,
+			`{"id":"`+pages+`","itemsAccepted":1,"itemsDeduplicated":1,"sealed":true,"runCount":2}`)
+	})
+}
+
+// TestItemStreamEnds: a stream that goes on for ever is ended, whether it repeats items or says
+// nothing, and so says the answer.
+func TestItemStreamEnds(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for _, c := range []struct{ name, first, line, want string }{
+		{"items", items(0, 1, 0, 1), items(1), `{"error":"Too many items: batch BATCH has a runCount of 2, and one stream may repeat each item once"}`},
+		{"blank lines", items(0), "\n", `{"error":"Line 1002 is blank, as are 1000 others: no more are read"}`},
+		{"lines of blanks", items(0), "  \r\n", `{"error":"Line 1002 is blank, as are 1000 others: no more are read"}`},
+	} {
+		batch := s.newBatch(2)
+		endless := strings.NewReader(c.first + strings.Repeat(c.line, 1<<20/len(c.line)))
+		got := stream(t, s.Client, "POST", itemsPath(batch), ndjson, endless)
+		expect(t, c.name, got, map[bool]int{true: 422, false: 400}[c.name == "items"], strings.Replace(c.want, "BATCH", batch, 1))
+	}
+	batch := s.newBatch(2)
+	expect(t, "each item twice", s.sendItems(s.Client, batch, items(0, 0, 1, 1)), 200,
+		`{"id":"`+batch+`","itemsAccepted":2,"itemsDeduplicated":2,"sealed":true,"runCount":2}`)
 }
 
 func TestLargeItems(t *testing.T) {

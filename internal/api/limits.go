@@ -95,7 +95,8 @@ func errLimited(s limit.State, now time.Time) error {
 	return rest.WithHeader(err, "Content-Type", "application/problem+json")
 }
 
-// takeItems takes tokens for the items of a batch that is about to be created.
+// takeItems takes tokens for the items of a batch that is about to be created, or whose items
+// are sent again.
 func (a *API) takeItems(w http.ResponseWriter, env *tenant.Environment, n int) error {
 	if !a.limits.items.Limited() {
 		return nil

@@ -164,6 +164,23 @@ func TestBatchLimitCountsItems(t *testing.T) {
 	}
 }
 
+// TestItemStreamsAreCounted: a stream is a request as others are, and items that are sent again
+// count as those of a batch that is created.
+func TestItemStreamsAreCounted(t *testing.T) {
+	t.Parallel()
+	s := newTightSite(t) // three requests, four items
+	batch := s.newBatch(3)
+	checkLimit(t, "the first time", s.sendItems(s.Client, batch, items(0, 1)), 3, 1)
+	again := s.sendItems(s.Client, batch, items(0, 1, 2))
+	if again.Status != http.StatusTooManyRequests || !strings.Contains(string(again.Body), `"error":"Batch rate limit exceeded. Limit resets at 20`) {
+		t.Errorf("again: %d %s", again.Status, again.Body)
+	}
+	if n := len(s.batchRuns(batch)); n != 2 {
+		t.Errorf("%d items are there, want those of the first time", n)
+	}
+	checkLimit(t, "a request too many", s.sendItems(s.Client, batch, ""), 3, 0)
+}
+
 // TestAccessTokensHaveABucket: a personal access token is counted for its user.
 func TestAccessTokensHaveABucket(t *testing.T) {
 	t.Parallel()

@@ -200,7 +200,6 @@ func (a *API) accessRoutes() []route {
 var unlimited = []string{
 	"/api/v1/auth/jwt/claims",
 	"/api/v2/packets/*", "/api/v1/packets/*", packetPrefix + "{env}/*",
-	"/api/v3/batches/{batch}/items", // counted when the batch was created
 }
 
 // counted reports whether requests to a route take from the caller's bucket.

@@ -182,7 +182,7 @@ func TestMintedTokens(t *testing.T) {
 		Kind: tenant.KindPublic, Env: b, Scopes: []string{"trigger:tasks:a"}, Credential: p.OneTime, OneTime: p.OneTime,
 		ExpiresAt: expires, SkipColumns: []string{"output"}, Maker: p.Maker,
 	}
-	if diff := cmp.Diff(want, p); err != nil || diff != "" || p.OneTime == "" {
+	if diff := cmp.Diff(want, p); err != nil || diff != "" || p.OneTime == "" || p.Maker == "" {
 		t.Errorf("OneTime %q, %v\n%s", p.OneTime, err, diff)
 	}
 }

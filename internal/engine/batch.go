@@ -23,6 +23,7 @@ type NewBatch struct {
 	Key          Key
 	Request      string // as of a Trigger
 	OneTime      OneTime
+	Maker        string // as in store.Batch
 }
 
 // senderWait is how long the items of a batch are taken to be on their way from whoever
@@ -148,7 +149,7 @@ func (w *work) batch(env *tenant.Environment, n NewBatch) (store.Batch, bool, er
 	}
 	b = store.Batch{ID: id.New(w.now), EnvID: env.ID, RunCount: n.RunCount, Status: store.BatchPending, Tasks: taskSet(n.Tasks),
 		ParentID: n.ParentID, ResumeParent: n.ResumeParent, Key: n.Key.stored(w.now), KeyOptions: n.Key.Options,
-		Request: n.Request, Due: w.now.Add(w.e.opt.SealWait), CreatedAt: w.now, UpdatedAt: w.now}
+		Maker: n.Maker, Request: n.Request, Due: w.now.Add(w.e.opt.SealWait), CreatedAt: w.now, UpdatedAt: w.now}
 	w.soon(b.Due)
 	return b, false, w.tx.AddBatch(b)
 }

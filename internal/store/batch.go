@@ -31,19 +31,20 @@ type Batch struct {
 	Key          run.IdempotencyKey
 	KeyOptions   *run.KeyOptions
 	Request      string
+	Maker        string    // the credential that made it, if it is held to scopes: it may send the items
 	Due          time.Time // when it is given up unless sealed
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	SealedAt     time.Time
 }
 
-const batchColumns = `id, env_id, run_count, status, tasks, parent_id, resume_parent, idem_key, idem_expires, key_options, request_key, due_at, created_at, updated_at, sealed_at`
+const batchColumns = `id, env_id, run_count, status, tasks, parent_id, resume_parent, idem_key, idem_expires, key_options, request_key, due_at, created_at, updated_at, sealed_at, maker`
 
 func scanBatch(rs row) (Batch, error) {
 	var b Batch
 	var status string
 	err := rs.Scan(&b.ID, &b.EnvID, &b.RunCount, &status, jsonInto(&b.Tasks), text(&b.ParentID), &b.ResumeParent, keyInto(&b.Key), instant(&b.Key.ExpiresAt),
-		jsonInto(&b.KeyOptions), text(&b.Request), instant(&b.Due), instant(&b.CreatedAt), instant(&b.UpdatedAt), instant(&b.SealedAt))
+		jsonInto(&b.KeyOptions), text(&b.Request), instant(&b.Due), instant(&b.CreatedAt), instant(&b.UpdatedAt), instant(&b.SealedAt), text(&b.Maker))
 	b.Status = BatchStatus(status)
 	return b, err
 }
@@ -55,9 +56,9 @@ func (tx *Tx) AddBatch(b Batch) error {
 		return err
 	}
 	_, err = tx.Exec(`INSERT INTO batch (id, env_id, run_count, status, tasks, parent_id, resume_parent, idem_key, idem_expires, key_options,
-		request_key, due_at, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)`,
+		request_key, due_at, created_at, updated_at, maker) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $14)`,
 		b.ID, b.EnvID, b.RunCount, string(b.Status), jsonOrNull(b.Tasks), orNull(b.ParentID), flag(b.ResumeParent), orNull(b.Key.Text()), micros(b.Key.ExpiresAt),
-		options, orNull(b.Request), micros(b.Due), micros(b.CreatedAt))
+		options, orNull(b.Request), micros(b.Due), micros(b.CreatedAt), orNull(b.Maker))
 	return err
 }
 

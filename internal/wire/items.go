@@ -18,6 +18,9 @@ import (
 // MaxItem is the size of an item's line beyond which a failed run takes its place.
 const MaxItem = 3 << 20
 
+// maxBlankLines is how many lines of a stream may have nothing on them.
+const maxBlankLines = 1000
+
 // Item is one item of a batch.
 type Item struct {
 	Index int
@@ -32,6 +35,7 @@ type Items struct {
 	r    *bufio.Reader
 	long []byte // a line that did not fit into the reader's buffer
 	line int
+	void int // lines with nothing on them
 	next int // the index that the next item has if it does not say
 }
 
@@ -55,6 +59,9 @@ func (s *Items) Next() (Item, error) {
 				return Item{}, err
 			}
 		case len(line) == 0:
+			if s.void++; s.void > maxBlankLines {
+				return Item{}, fault.Newf(fault.Malformed, "Line %d is blank, as are %d others: no more are read", s.line, maxBlankLines)
+			}
 			continue
 		default:
 			if item, err = s.decode(line); err != nil {
