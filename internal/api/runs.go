@@ -174,6 +174,23 @@ func readsRun(p tenant.Principal, d store.Detail) bool {
 	return d.BatchID != "" && p.Can("read", "batch", id.Friendly(id.Batch, d.BatchID))
 }
 
+// visible is what a credential may know of a run because it reads a relative of it: all of it,
+// or no more than its id, its status and its place in the family. When it was made is in the id.
+func visible(p tenant.Principal, d store.Detail) store.Detail {
+	if readsRun(p, d) {
+		return d
+	}
+	var out store.Detail
+	out.ID, out.EnvID, out.ParentID, out.RootID, out.Depth = d.ID, d.EnvID, d.ParentID, d.RootID, d.Depth
+	out.Exec, out.Status = d.Exec, d.Status
+	out.CreatedAt, out.UpdatedAt = d.CreatedAt, d.CreatedAt
+	if d.Exec == run.Finished {
+		out.CompletedAt = d.CreatedAt // a span that is over has an end
+	}
+	out.Extra.Trace = d.Extra.Trace // the id of its span
+	return out
+}
+
 // getRun serves GET /api/v3/runs/{run}.
 func (a *API) getRun(w http.ResponseWriter, r *http.Request) error {
 	runID, err := runParam(r)
@@ -204,7 +221,10 @@ func (a *API) retrieve(r *http.Request, runID string) (*retrievedRun, error) {
 		if d, err = tx.Detail(p.Env.ID, runID); err != nil {
 			return err
 		}
-		if relatives, err = readFamily(tx, d.Run, version); err != nil {
+		if !readsRun(p, d) {
+			return errForbidden
+		}
+		if relatives, err = readFamily(tx, p, d.Run, version); err != nil {
 			return err
 		}
 		scheduled, err = readRunSchedule(tx, d)
@@ -212,9 +232,6 @@ func (a *API) retrieve(r *http.Request, runID string) (*retrievedRun, error) {
 	})
 	if err != nil {
 		return nil, err
-	}
-	if !readsRun(p, d) {
-		return nil, errForbidden
 	}
 	out := &retrievedRun{relatedRun: showRelated(d, version), Schedule: scheduled, RelatedRuns: relatives, AttemptCount: d.Attempt,
 		Error: wire.ErrorOf(d.Err), Payload: wire.Plain(d.Payload), Attempts: []struct{}{}}
@@ -232,26 +249,26 @@ func (a *API) retrieve(r *http.Request, runID string) (*retrievedRun, error) {
 	return out, err
 }
 
-// readFamily reads the root, the parent and the children of a run.
-func readFamily(tx *store.Tx, r run.Run, version string) (family, error) {
+// readFamily reads the root, the parent and the children of a run, as far as they are visible.
+func readFamily(tx *store.Tx, p tenant.Principal, r run.Run, version string) (family, error) {
 	f := family{Children: []relatedRun{}}
 	children, err := tx.ChildSummaries(r.ID, maxChildren)
 	if err != nil {
 		return f, err
 	}
 	for _, c := range children {
-		f.Children = append(f.Children, showRelated(c, version))
+		f.Children = append(f.Children, showRelated(visible(p, c), version))
 	}
 	if r.ParentID == "" {
 		return f, nil
 	}
 	elders, err := tx.Summaries([]string{r.ParentID, r.RootID})
 	if d, ok := elders[r.ParentID]; ok {
-		parent := showRelated(d, version)
+		parent := showRelated(visible(p, d), version)
 		f.Parent = &parent
 	}
 	if d, ok := elders[r.RootID]; ok {
-		root := showRelated(d, version)
+		root := showRelated(visible(p, d), version)
 		f.Root = &root
 	}
 	return f, err

@@ -15,14 +15,16 @@ import (
 	"sear/internal/rest"
 	"sear/internal/store"
 	"sear/internal/telemetry"
+	"sear/internal/tenant"
 	"sear/internal/wire"
 )
 
 // maxTraced is of how many runs a trace is told.
 const maxTraced = 1000
 
-// traced is a run with the descendants that share its trace.
+// traced is a run with the descendants that share its trace, as far as they are visible.
 type traced struct {
+	reader    tenant.Principal
 	traceID   string
 	runs      map[string]store.Detail // by internal id
 	family    []telemetry.History     // the run first
@@ -38,7 +40,7 @@ func (a *API) readTrace(r *http.Request, alone bool) (*traced, error) {
 		return nil, err
 	}
 	p := auth.From(r.Context())
-	t := &traced{runs: map[string]store.Detail{}, now: time.Now()}
+	t := &traced{reader: p, runs: map[string]store.Detail{}, now: time.Now()}
 	err = a.store.View(r.Context(), func(tx *store.Tx) error {
 		root, err := tx.Detail(p.Env.ID, runID)
 		if err != nil {
@@ -58,14 +60,19 @@ func (t *traced) read(tx *store.Tx, root store.Detail, alone bool) error {
 	for level := []store.Detail{root}; len(level) > 0; {
 		ids := make([]string, len(level))
 		for i, d := range level {
-			ids[i], t.runs[d.ID] = d.ID, d
+			level[i] = visible(t.reader, d)
+			ids[i], t.runs[d.ID] = d.ID, level[i]
 		}
 		steps, err := tx.Bounds(ids)
 		if err != nil {
 			return err
 		}
 		for _, d := range level {
-			t.family = append(t.family, history(d, steps[d.ID]))
+			bounds := steps[d.ID]
+			if !readsRun(t.reader, d) { // not even how often it was tried
+				bounds = nil
+			}
+			t.family = append(t.family, history(d, bounds))
 		}
 		if alone {
 			return nil
@@ -392,8 +399,11 @@ func (a *API) runSpan(w http.ResponseWriter, r *http.Request) error {
 	return rest.JSON(w, http.StatusOK, out)
 }
 
-// triggeredIn are the runs that were triggered in a span.
+// triggeredIn are the runs that were triggered in a span, of a run that the credential reads.
 func (a *API) triggeredIn(r *http.Request, t *traced, s telemetry.Span) ([]triggeredRun, error) {
+	if !readsRun(t.reader, t.runs[s.RunID]) {
+		return nil, nil
+	}
 	var children []store.Detail
 	err := a.store.View(r.Context(), func(tx *store.Tx) (err error) {
 		children, err = tx.Offspring([]string{s.RunID}, "", maxChildren)
@@ -407,6 +417,7 @@ func (a *API) triggeredIn(r *http.Request, t *traced, s telemetry.Span) ([]trigg
 		if telemetry.At(spans, d.CreatedAt).ID != s.ID {
 			continue
 		}
+		d = visible(t.reader, d)
 		out = append(out, triggeredRun{id.Friendly(id.Run, d.ID), d.Task, wire.StatusName(d.Status, version), wire.ISO(d.CreatedAt)})
 	}
 	return out, err

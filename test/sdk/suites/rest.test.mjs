@@ -330,6 +330,30 @@ describe("public tokens", concurrently, () => {
     }
   });
 
+  it("read a run, and of its family no more than ids and states", async () => {
+    const parent = await delayed([unique("parent")]);
+    const options = { parentRunId: parent.id, delay: "1h", tags: [unique("child")] };
+    const child = await trigger("hello", { options, payload: { name: "x" } });
+    assert.equal(child.status, 200, JSON.stringify(child.body));
+    await withToken(parent.publicAccessToken, async () => {
+      const [shown] = (await runs.retrieve(parent.id)).relatedRuns.children;
+      assert.deepEqual([shown.id, shown.status, shown.taskIdentifier, shown.tags], [child.body.id, "DELAYED", "", []]);
+      assert.ok(shown.createdAt instanceof Date && !Number.isNaN(shown.createdAt.valueOf()), `${shown.createdAt}`);
+    });
+    assert.equal((await runs.retrieve(parent.id)).relatedRuns.children[0].taskIdentifier, "hello");
+  });
+
+  it("send the items of the batches they made, and of no others", async () => {
+    const item = { payload: { name: "x" }, options: { delay: "1h" } };
+    const token = await auth.createBatchTriggerPublicToken("hello");
+    const made = await withToken(token, () => tasks.batchTrigger("hello", [item, item]));
+    assert.equal((await membersOf(made.batchId, 2)).length, 2);
+    const { body: foreign } = await http("POST", "/api/v3/batches", { body: { runCount: 1 } });
+    const items = JSON.stringify({ index: 0, task: "hello" });
+    const refused = await http("POST", `/api/v3/batches/${foreign.id}/items`, { token, body: items, headers: { "content-type": "application/x-ndjson" } });
+    assert.equal(refused.status, 403, JSON.stringify(refused.body));
+  });
+
   it("expire, and cannot be forged", async () => {
     const { id } = await delayed();
     const scopes = { read: { runs: [id] } };
