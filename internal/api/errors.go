@@ -83,7 +83,7 @@ func (a *API) listErrors(w http.ResponseWriter, r *http.Request) error {
 	q := newQuery(r)
 	filter := store.ErrorFilter{
 		EnvID: p.Env.ID, Tasks: q.list("filter[taskIdentifier]"), Versions: q.list("filter[version]"),
-		Search: q.values.Get("filter[search]"), Seen: q.within("filter", now), Now: now,
+		Search: q.text("filter[search]"), Seen: q.within("filter", now), Now: now,
 	}
 	statuses := q.list("filter[status]")
 	q.refuse("filter[status]", "status", statuses, func(s string) bool { return slices.Contains(failure.Statuses, failure.Status(s)) })

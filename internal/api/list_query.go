@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"maps"
 	"math"
 	"net/http"
@@ -27,6 +28,12 @@ import (
 const (
 	defaultPage = 25
 	maxPage     = 100
+)
+
+// Bounds of what a filter may say. Its values become terms of a statement, or statements.
+const (
+	maxFilterValues = 100
+	maxFilterValue  = 2048 // bytes
 )
 
 // query reads the query of a list and collects what is wrong with it.
@@ -57,18 +64,20 @@ func (q *query) checkText() {
 // one for NUL, nor for what is not UTF-8.
 func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
-// list is a parameter of comma-separated values; nil when it is absent.
-func (q *query) list(name string) []string {
-	var out []string
-	for _, v := range q.values[name] {
-		if q.exact {
-			out = append(out, v)
-			continue
-		}
-		for part := range strings.SplitSeq(v, ",") {
-			if part = strings.TrimSpace(part); part != "" {
-				out = append(out, part)
-			}
+// list is a parameter of comma-separated values, each once; nil when it is absent. There are
+// no more than maxFilterValues.
+func (q *query) list(name string) (out []string) {
+	for value := range q.parts(name) {
+		switch {
+		case slices.Contains(out, value):
+		case len(value) > maxFilterValue:
+			q.problems.Add(name, fmt.Sprintf("A value must have at most %d bytes", maxFilterValue))
+			return out
+		case len(out) == maxFilterValues:
+			q.problems.Add(name, fmt.Sprintf("At most %d values can be given", maxFilterValues))
+			return out
+		default:
+			out = append(out, value)
 		}
 	}
 	return out
@@ -79,11 +88,39 @@ func (q *query) list(name string) []string {
 func (q *query) tags(name string) []string {
 	out := q.list(name)
 	for _, v := range q.values[name] {
-		if !q.exact && strings.Contains(v, ",") {
+		if !q.exact && strings.Contains(v, ",") && len(v) <= maxFilterValue {
 			out = append(out, v)
 		}
 	}
 	return out
+}
+
+// parts are the values of a parameter.
+func (q *query) parts(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, v := range q.values[name] {
+			if q.exact {
+				if !yield(v) {
+					return
+				}
+				continue
+			}
+			for part := range strings.SplitSeq(v, ",") {
+				if part = strings.TrimSpace(part); part != "" && !yield(part) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// text is a parameter of one value, "" when it is absent.
+func (q *query) text(name string) string {
+	v := q.values.Get(name)
+	if len(v) > maxFilterValue {
+		q.problems.Add(name, fmt.Sprintf("A value must have at most %d bytes", maxFilterValue))
+	}
+	return v
 }
 
 // page reads the size of a page and its cursors. Items have friendly ids of the prefix.

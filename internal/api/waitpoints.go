@@ -143,7 +143,7 @@ func (a *API) listTokens(w http.ResponseWriter, r *http.Request) error {
 	q := newQuery(r)
 	f := store.TokenFilter{
 		EnvID: environment(r).ID, Statuses: q.tokenStatuses(), Tags: q.tags("filter[tags]"),
-		Key: q.values.Get("filter[idempotencyKey]"), Created: q.created(time.Now()),
+		Key: q.text("filter[idempotencyKey]"), Created: q.created(time.Now()),
 	}
 	p := q.page(id.Waitpoint)
 	if err := rest.QueryError(q.problems); err != nil {

@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"math"
-
 	"sear/internal/deploy"
 	"sear/internal/rest"
 )
@@ -51,10 +49,10 @@ func (b *CreateBatchBody) UnmarshalJSON(body []byte) error {
 	return problems.Err()
 }
 
-// tasks reads a list of at least one task id.
+// tasks reads a list of at least one task id, of which there may be as many as items.
 func (f form) tasks(key string, v []byte) []string {
 	var out []string
-	for f, v := range f.list(key, v, math.MaxInt) {
+	for f, v := range f.list(key, v, MaxBatch) {
 		out = append(out, f.task(key, v))
 	}
 	if v[0] == '[' && len(out) == 0 {
