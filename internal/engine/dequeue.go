@@ -30,22 +30,37 @@ const (
 	maxRounds = 4   // times slots are dealt again because a lane held fewer runs than it was dealt
 )
 
+// asking is a worker that asks for runs, over one look or several.
+type asking struct {
+	workerID string // "": one that does not say
+	looked   bool
+	newest   int64 // of the workers that were there at the first look
+	over     bool  // a newer one was registered since, and who asks may have become that
+	replaced bool  // each of its tasks is a newer one's
+}
+
 // Dequeue hands out up to n runs of an environment that may go now. Those of no
 // version go to its current worker; in a development environment to the worker with
-// the given id, which is whose process asks, unless it is "" or unknown.
+// the given id, which is whose process asks, unless it is "" or unknown. There it gets the
+// runs of those tasks only that no newer worker has which is there too.
 func (e *Engine) Dequeue(ctx context.Context, env *tenant.Environment, workerID string, n int) ([]Delivery, error) {
+	return e.dequeue(ctx, env, &asking{workerID: workerID}, n)
+}
+
+func (e *Engine) dequeue(ctx context.Context, env *tenant.Environment, ask *asking, n int) ([]Delivery, error) {
 	done, err := e.turn(ctx, env.ID)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	var out []Delivery
+	before := *ask
 	err = e.update(ctx, func(w *work) error {
-		out = nil
+		out, *ask = nil, before
 		if held, err := e.held(w.tx); held || err != nil {
 			return err
 		}
-		out, err = e.deal(w, env, workerID, n)
+		out, err = e.deal(w, env, ask, n)
 		return err
 	})
 	if err != nil {
@@ -54,16 +69,23 @@ func (e *Engine) Dequeue(ctx context.Context, env *tenant.Environment, workerID 
 	return out, nil
 }
 
+// replacedPoll is how long a dequeue waits for a worker that gets no more than what is
+// locked to it: its command line is about to ask for a newer one, or has company.
+const replacedPoll = time.Second
+
 // AwaitDequeue is Dequeue that waits for work until ctx ends; it returns an empty
-// list then.
+// list then. In a development environment it does so as soon as a worker is registered, for
+// who asks may be about to ask for that.
 func (e *Engine) AwaitDequeue(ctx context.Context, env *tenant.Environment, workerID string, n int) ([]Delivery, error) {
 	watch := e.store.Watch(TopicQueue, env.ID)
 	defer watch.Close()
 	tick := time.NewTicker(e.patience())
 	defer tick.Stop()
+	ask := asking{workerID: workerID}
+	var enough <-chan time.Time
 	for {
-		list, err := e.Dequeue(ctx, env, workerID, n)
-		if len(list) > 0 {
+		list, err := e.dequeue(ctx, env, &ask, n)
+		if len(list) > 0 || err == nil && ask.over {
 			return list, nil
 		}
 		if ctx.Err() != nil {
@@ -72,8 +94,13 @@ func (e *Engine) AwaitDequeue(ctx context.Context, env *tenant.Environment, work
 		if err != nil {
 			return nil, err
 		}
+		if ask.replaced && enough == nil {
+			enough = time.After(replacedPoll)
+		}
 		select {
 		case <-ctx.Done():
+			return nil, nil
+		case <-enough:
 			return nil, nil
 		case <-watch.C():
 		case <-tick.C:
@@ -81,13 +108,40 @@ func (e *Engine) AwaitDequeue(ctx context.Context, env *tenant.Environment, work
 	}
 }
 
-func (w *work) consumer(env *tenant.Environment, workerID string) (*deploy.Worker, error) {
-	if workerID != "" && env.Type == tenant.Development {
-		if worker, err := w.worker(env.ID, workerID); !isNotFound(err) {
-			return worker, err
+// consumer finds who takes runs of no version, nil for nobody, and which runs those are.
+func (w *work) consumer(env *tenant.Environment, ask *asking) (*deploy.Worker, store.For, error) {
+	var worker *deploy.Worker
+	var err error
+	if ask.workerID != "" && env.Type == tenant.Development {
+		worker, err = w.worker(env.ID, ask.workerID)
+	}
+	named := worker != nil && err == nil
+	if worker == nil && (err == nil || isNotFound(err)) {
+		if worker, err = w.current(env); isNotFound(err) {
+			return nil, store.For{}, nil // what is locked goes all the same
 		}
 	}
-	return w.current(env)
+	if err != nil || env.Type != tenant.Development {
+		return worker, store.For{}, err
+	}
+	all, err := present(w.tx, env, worker.ID, w.now, w.loader())
+	if err != nil {
+		return nil, store.For{}, err
+	}
+	var newest int64
+	if len(all) > 0 {
+		newest = all[0].Number
+	}
+	if !ask.looked {
+		ask.looked, ask.newest = true, newest
+	}
+	if named && newest > ask.newest {
+		ask.over = true
+		return worker, store.For{WorkerID: worker.ID, Own: true}, nil
+	}
+	who := share(worker, all)
+	ask.replaced = named && nothing(worker, who)
+	return worker, who, nil
 }
 
 // resume gives slots back to the runs of an environment that wait for one.
@@ -102,7 +156,7 @@ func (e *Engine) resume(ctx context.Context, envID string) error {
 		if err != nil {
 			return err
 		}
-		_, err = e.deal(w, env, "", 0)
+		_, err = e.deal(w, env, &asking{}, 0)
 		return err
 	})
 }
@@ -111,7 +165,7 @@ func (e *Engine) resume(ctx context.Context, envID string) error {
 // wait for theirs, then to new ones, of which it hands out up to n. Who takes these is read
 // once the environment is locked: a worker that is registered or promoted meanwhile lets
 // parked runs go, and would not see one that is parked after it for lack of it.
-func (e *Engine) deal(w *work, env *tenant.Environment, workerID string, n int) ([]Delivery, error) {
+func (e *Engine) deal(w *work, env *tenant.Environment, ask *asking, n int) ([]Delivery, error) {
 	limit, paused, err := w.tx.LockSlots(env.ID)
 	if err != nil {
 		return nil, err
@@ -132,11 +186,7 @@ func (e *Engine) deal(w *work, env *tenant.Environment, workerID string, n int) 
 	if paused || n == 0 {
 		return nil, nil
 	}
-	d.worker, err = w.consumer(env, workerID)
-	if isNotFound(err) {
-		return nil, nil // nobody could run anything
-	}
-	if err != nil {
+	if d.worker, d.who, err = w.consumer(env, ask); err != nil {
 		return nil, err
 	}
 	_, err = d.deal(store.ForWorker, n, d.handOut)
@@ -148,7 +198,8 @@ type dealer struct {
 	e       *Engine
 	w       *work
 	env     *tenant.Environment
-	worker  *deploy.Worker
+	worker  *deploy.Worker // nil: runs without a version can go nowhere
+	who     store.For
 	running map[string]int // slots by lane
 	limit   int            // of the environment, which also bounds each lane
 	free    int
@@ -190,7 +241,7 @@ func (d *dealer) deal(line store.Line, n int, take func(c store.Claimed) error) 
 }
 
 func (d *dealer) grant(line store.Line, g queue.Grant, take func(c store.Claimed) error) (int, error) {
-	list, err := d.w.tx.Claim(d.env.ID, line, g.Lane, g.N+d.taken(g.Lane), d.w.now)
+	list, err := d.w.tx.Claim(d.env.ID, line, d.who, g.Lane, g.N+d.taken(g.Lane), d.w.now)
 	if err != nil {
 		return 0, err
 	}
@@ -267,12 +318,12 @@ func (d *dealer) heads(line store.Line) ([]store.Head, error) {
 	d.e.mu.Lock()
 	after := d.e.cursor[place]
 	d.e.mu.Unlock()
-	heads, err := d.w.tx.Heads(d.env.ID, line, after, maxHeads)
+	heads, err := d.w.tx.Heads(d.env.ID, line, d.who, after, maxHeads)
 	if err != nil {
 		return nil, err
 	}
 	if len(heads) < maxHeads && after != "" {
-		rest, err := d.w.tx.Heads(d.env.ID, line, "", maxHeads-len(heads))
+		rest, err := d.w.tx.Heads(d.env.ID, line, d.who, "", maxHeads-len(heads))
 		if err != nil {
 			return nil, err
 		}
@@ -300,20 +351,11 @@ func (d *dealer) resume(c store.Claimed) error {
 	return err
 }
 
-// handOut locks the run to a version, or parks it when none can take it. One that only a
-// worker cannot take which has been replaced, while it asked, stays for its successor.
+// handOut locks the run to a version, or parks it when none can take it.
 func (d *dealer) handOut(c store.Claimed) error {
 	cmd, worker, err := d.command(c.Run)
 	if err != nil {
 		return err
-	}
-	if cmd.Missing != "" && c.Run.WorkerID == "" {
-		switch current, err := d.w.current(d.env); {
-		case err != nil:
-			return err
-		case current.ID != d.worker.ID:
-			return nil
-		}
 	}
 	r, err := d.w.decide(d.env, c.ID, cmd)
 	if err == nil && r.Exec == run.PendingExecuting {
@@ -325,7 +367,10 @@ func (d *dealer) handOut(c store.Claimed) error {
 // command says which worker takes a run, or why none does.
 func (d *dealer) command(r run.Run) (run.Dequeue, *deploy.Worker, error) {
 	worker := d.worker
-	if r.WorkerID != "" && r.WorkerID != worker.ID {
+	switch {
+	case r.WorkerID == "" && worker == nil:
+		return run.Dequeue{Missing: run.NoWorker}, nil, nil
+	case r.WorkerID != "" && (worker == nil || r.WorkerID != worker.ID):
 		var err error
 		if worker, err = d.w.worker(d.env.ID, r.WorkerID); err != nil {
 			return run.Dequeue{}, nil, err

@@ -44,8 +44,7 @@ func (w *work) lastLook(env *tenant.Environment, r run.Run) (run.Command, error)
 	if err != nil {
 		return nil, err
 	}
-	load := func(_ *store.Tx, envID, workerID string) (*deploy.Worker, error) { return w.worker(envID, workerID) }
-	rel := releaser{worker: load, env: env, external: map[string]*deploy.Worker{}}
+	rel := releaser{worker: w.loader(), env: env, external: map[string]*deploy.Worker{}}
 	commands := map[string]run.Enqueue{}
 	err = rel.sort(w.tx, []store.Parked{{Run: r, External: d.Extra.ExternalDeployment}}, commands)
 	if c, ok := commands[r.ID]; ok {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"strconv"
 	"time"
@@ -115,35 +114,4 @@ func (w *work) miss(d store.Due, g schedule.Gap, reason string) error {
 			"task", d.Task, "from", g.From, "to", g.To, "count", g.Count, "reason", reason)
 	})
 	return w.tx.AddMiss(d.Instance, store.Miss{Gap: g, Reason: reason})
-}
-
-// A development environment counts as connected for presentFor after it was last heard
-// of; that is written at most every presentStep. A command line that is idle is heard of
-// every ten seconds.
-const (
-	presentFor  = 25 * time.Second
-	presentStep = 5 * time.Second
-)
-
-// See notes that a worker of an environment is there: without one, schedules of a
-// development environment do not fire, and runs of any are said to wait for one. It is a
-// row, because any node may have heard of it and any may ask.
-func (e *Engine) See(ctx context.Context, env *tenant.Environment) error {
-	at := now()
-	e.mu.Lock()
-	fresh := at.Sub(e.seen[env.ID]) < presentStep
-	if !fresh {
-		e.seen[env.ID] = at
-	}
-	e.mu.Unlock()
-	if fresh {
-		return nil
-	}
-	err := e.store.Update(ctx, func(tx *store.Tx) error { return tx.SeePresence(env.ID, at) })
-	if err != nil { // it is to be written the next time
-		e.mu.Lock()
-		delete(e.seen, env.ID)
-		e.mu.Unlock()
-	}
-	return err
 }

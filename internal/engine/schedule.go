@@ -163,7 +163,7 @@ func imperative(s store.Schedule, verb string) error {
 // checkSchedule names everything that is wrong with a wish.
 func (w *work) checkSchedule(env *tenant.Environment, want Schedule) (schedule.Rule, error) {
 	problems := want.Timing.Problems(want.Zones)
-	switch worker, err := w.current(env); {
+	switch worker, err := w.taker(env, want.Task); {
 	case err != nil && !errors.Is(err, store.ErrNoWorker):
 		return schedule.Rule{}, err
 	case err != nil || worker.Manifest.Task(want.Task) == nil:

@@ -306,7 +306,7 @@ func (w *work) version(env *tenant.Environment, t *Trigger) (*deploy.Worker, err
 		}
 	}
 	if t.Version == "" {
-		worker, err := w.current(env)
+		worker, err := w.taker(env, t.Task)
 		if errors.Is(err, store.ErrNoWorker) {
 			return nil, nil
 		}

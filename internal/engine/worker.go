@@ -29,8 +29,16 @@ func (e *Engine) RegisterWorker(ctx context.Context, env *tenant.Environment, m 
 	err := e.update(ctx, func(w *work) error {
 		var added bool
 		var err error
-		if worker, added, err = w.tx.AddWorker(env.ID, m, w.now); err != nil || !added {
+		if worker, added, err = w.tx.AddWorker(env.ID, m, w.now); err != nil {
 			return err
+		}
+		if env.Type == tenant.Development {
+			if err := w.see(env, worker.ID); err != nil {
+				return err
+			}
+		}
+		if !added {
+			return nil
 		}
 		return w.arrived(env, worker)
 	})
@@ -38,8 +46,9 @@ func (e *Engine) RegisterWorker(ctx context.Context, env *tenant.Environment, m 
 }
 
 // arrived sees to what a worker brings along that runs can go to from now on, and
-// lets go the runs that waited for it. If it is the current one, its queues and
-// schedules become those of the environment; else only queues that nobody knows yet.
+// lets go the runs that waited for it; dequeues that wait look again who they are for. If it
+// is the current one, its queues and schedules become those of the environment; else only
+// queues that nobody knows yet.
 func (w *work) arrived(env *tenant.Environment, worker *deploy.Worker) error {
 	current, err := w.tx.CurrentWorkerID(env)
 	if err != nil && !isNotFound(err) {
@@ -56,13 +65,19 @@ func (w *work) arrived(env *tenant.Environment, worker *deploy.Worker) error {
 	if err != nil {
 		return err
 	}
+	w.stir(env.ID)
+	return w.orderRelease(env)
+}
+
+// orderRelease has the parked runs of an environment released after the commit.
+func (w *work) orderRelease(env *tenant.Environment) error {
 	w.tx.AfterCommit(func() { w.e.orders.add(env.ID) })
 	return w.tx.OrderRelease(env.ID)
 }
 
 // release moves the parked runs of an environment that a worker can take by now to
 // their queues, oldest first: those that wait for a deployment are locked to its
-// version, the others go to the current worker.
+// version, the others go to the current worker or, in development, to one that is there.
 func (e *Engine) release(ctx context.Context, o store.Order) error {
 	rel := releaser{worker: e.worker, external: map[string]*deploy.Worker{}}
 	if err := e.view(ctx, func(tx *store.Tx) (err error) {
@@ -70,9 +85,10 @@ func (e *Engine) release(ctx context.Context, o store.Order) error {
 			return err
 		}
 		rel.current, err = e.current(tx, rel.env)
-		if isNotFound(err) {
-			err = nil
+		if err != nil && !isNotFound(err) {
+			return err
 		}
+		rel.present, err = present(tx, rel.env, "", now(), e.worker)
 		return err
 	}); err != nil {
 		return err
@@ -106,9 +122,10 @@ func (e *Engine) release(ctx context.Context, o store.Order) error {
 
 // releaser is one release of an environment's parked runs.
 type releaser struct {
-	worker   func(tx *store.Tx, envID, workerID string) (*deploy.Worker, error)
+	worker   loader
 	env      *tenant.Environment
 	current  *deploy.Worker            // nil: none
+	present  []candidate               // in development
 	external map[string]*deploy.Worker // by external id; nil: none yet
 }
 
@@ -116,6 +133,9 @@ type releaser struct {
 func (l *releaser) sort(tx *store.Tx, list []store.Parked, commands map[string]run.Enqueue) error {
 	for _, p := range list {
 		worker, c := l.current, run.Enqueue{}
+		if p.WorkerID == "" {
+			worker = newestWith(p.Task, l.present, worker)
+		}
 		if p.External != "" {
 			var err error
 			if worker, err = l.version(tx, p.External); err != nil {

@@ -79,6 +79,9 @@ func queueDeadline(r Run, now time.Time) time.Time {
 // ExternalPending is why a run is parked that waits for the deployment with an external id.
 const ExternalPending = "EXTERNAL_DEPLOYMENT_PENDING"
 
+// NoWorker is why a run is parked whose environment has no version that it could go to.
+const NoWorker = "NO_WORKER"
+
 // maxExternalWait is how long a run waits for that deployment, counted from its delay.
 const maxExternalWait = time.Hour
 

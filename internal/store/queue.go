@@ -2,6 +2,8 @@ package store
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"time"
 
 	"sear/internal/deploy"
@@ -26,16 +28,50 @@ type Head struct {
 	Score int64
 }
 
+// For says which runs of a line are for the worker that asks. The zero value means all.
+type For struct {
+	WorkerID string
+	Own      bool     // only those that are locked to it
+	Tasks    []string // else none of these tasks, unless they are locked to it
+	Workers  []string // nor what is locked to these workers
+}
+
+// all reports whether no run is left out.
+func (f For) all() bool { return !f.Own && len(f.Tasks)+len(f.Workers) == 0 }
+
+// maxPassed is how many runs of a lane are looked at for one that is for who asks. Behind
+// more that are for others it waits until those are fewer.
+const maxPassed = 500
+
+// where is a condition on runs, and its arguments, numbered from n.
+func (f For) where(n int) (string, []any) {
+	own := fmt.Sprintf(`worker_id = $%d`, n)
+	if f.Own {
+		return own, []any{f.WorkerID}
+	}
+	return fmt.Sprintf(`(%s OR NOT task {{in $%d}} AND (worker_id IS NULL OR NOT worker_id {{in $%d}}))`, own, n+1, n+2),
+		[]any{f.WorkerID, sqldb.List(f.Tasks), sqldb.List(f.Workers)}
+}
+
 // Heads reads up to n lanes of an environment that hold runs, in order of their
-// name after the given one: one index seek a lane, however long it is.
-func (tx *Tx) Heads(envID string, line Line, after string, n int) ([]Head, error) {
+// name after the given one: one index seek a lane, however long it is. The first run of a
+// lane without one that is for who asks goes never.
+func (tx *Tx) Heads(envID string, line Line, who For, after string, n int) ([]Head, error) {
+	first := `SELECT min(score) FROM run WHERE env_id = $1 AND queued = $2 AND queued > 0 AND lane = lanes.lane`
+	args := []any{envID, int64(line), after, n}
+	if !who.all() {
+		where, more := who.where(len(args) + 1)
+		args = append(args, more...)
+		first = fmt.Sprintf(`SELECT coalesce(min(score), %d) FROM (SELECT score, task, worker_id FROM run WHERE env_id = $1
+			AND queued = $2 AND queued > 0 AND lane = lanes.lane ORDER BY score, id LIMIT %d) AS f WHERE %s`, int64(math.MaxInt64), maxPassed, where)
+	}
 	rows, err := tx.Query(`WITH RECURSIVE lanes(lane) AS (
 		SELECT min(lane) FROM run WHERE env_id = $1 AND queued = $2 AND queued > 0 AND lane > $3
 		UNION ALL
 		SELECT (SELECT min(lane) FROM run WHERE env_id = $1 AND queued = $2 AND queued > 0 AND lane > lanes.lane)
 		FROM lanes WHERE lanes.lane IS NOT NULL)
-		SELECT lane, (SELECT min(score) FROM run WHERE env_id = $1 AND queued = $2 AND queued > 0 AND lane = lanes.lane)
-		FROM lanes WHERE lane IS NOT NULL LIMIT $4`, envID, int64(line), after, n)
+		SELECT lane, (`+first+`)
+		FROM lanes WHERE lane IS NOT NULL LIMIT $4`, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -58,11 +94,18 @@ type Claimed struct {
 	Extra run.Extra
 }
 
-// Claim reads up to n runs of a lane that may go now, for update, in their order.
-func (tx *Tx) Claim(envID string, line Line, lane string, n int, now time.Time) ([]Claimed, error) {
-	rows, err := tx.Query(`SELECT `+runColumns+`, is_test, extra FROM run
-		WHERE env_id = $1 AND queued = $2 AND queued > 0 AND lane = $3 AND score <= $4 ORDER BY score, id LIMIT $5 {{skip locked}}`,
-		envID, int64(line), lane, now.UnixMilli(), n)
+// Claim reads up to n runs of a lane that may go now and are for who asks, for update, in
+// their order.
+func (tx *Tx) Claim(envID string, line Line, who For, lane string, n int, now time.Time) ([]Claimed, error) {
+	const from = ` FROM run WHERE env_id = $1 AND queued = $2 AND queued > 0 AND lane = $3 AND score <= $4`
+	args := []any{envID, int64(line), lane, now.UnixMilli(), n}
+	only := ""
+	if !who.all() {
+		where, more := who.where(len(args) + 1)
+		args = append(args, more...)
+		only = fmt.Sprintf(` AND %s AND id IN (SELECT id%s ORDER BY score, id LIMIT %d)`, where, from, maxPassed)
+	}
+	rows, err := tx.Query(`SELECT `+runColumns+`, is_test, extra`+from+only+` ORDER BY score, id LIMIT $5 {{skip locked}}`, args...)
 	if err != nil {
 		return nil, err
 	}

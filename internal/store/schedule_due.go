@@ -97,10 +97,3 @@ func (tx *Tx) Misses(envID, scheduleID string, n int) ([]Miss, error) {
 	}
 	return out, rows.Err()
 }
-
-// SeePresence notes that an environment has heard of a worker.
-func (tx *Tx) SeePresence(envID string, now time.Time) error {
-	_, err := tx.Exec(`INSERT INTO presence (env_id, seen_at) VALUES ($1, $2)
-		ON CONFLICT (env_id) DO UPDATE SET seen_at = excluded.seen_at`, envID, now.UnixMicro())
-	return err
-}

@@ -60,7 +60,7 @@ func (a *API) dequeue(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	a.see(r)
+	a.see(r, q.worker())
 	env := environment(r)
 	watched, stop := a.auth.Watch(r.Context())
 	defer stop()

@@ -56,7 +56,7 @@ func (a *API) presence(w http.ResponseWriter, r *http.Request) error {
 	defer beat.Stop()
 	event := rest.Event{Name: "start", Data: "Started " + environment(r).ID}
 	for {
-		a.see(r)
+		a.see(r, "") // which of its builds is the newest, only its dequeues say
 		if err := s.Send(event); err != nil {
 			return err
 		}
@@ -71,10 +71,10 @@ func (a *API) presence(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// see notes that a CLI is there. That it could not be noted is no trouble of its own:
+// see notes that a CLI is there, and the worker that it names. That it could not be noted is no trouble of its own:
 // it is noted again soon.
-func (a *API) see(r *http.Request) {
-	if err := a.engine.See(r.Context(), environment(r)); err != nil {
+func (a *API) see(r *http.Request, workerID string) {
+	if err := a.engine.SeeWorker(r.Context(), environment(r), workerID); err != nil {
 		a.log.Debug("a presence was not noted", "env", environment(r).ID, "error", err)
 	}
 }
