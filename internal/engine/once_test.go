@@ -1,7 +1,10 @@
 package engine_test
 
 import (
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sear/internal/engine"
@@ -38,6 +41,49 @@ func TestOneTimeTokenRepeated(t *testing.T) {
 		if _, _, err := r.CreateBatch(r.ctx, r.env, batch); !fault.Is(err, fault.Invalid) {
 			t.Errorf("another batch: %v", err)
 		}
+	})
+}
+
+// TestUseThatDidNotLast: that a one-time token has been used is said once its use is durable.
+// Where the commit that held the use fails, all who shared it hear of that, and the token is
+// as good as before.
+func TestUseThatDidNotLast(t *testing.T) {
+	t.Parallel()
+	inBubble(t, tenant.Production, func(t *testing.T, r *rig) {
+		busy := make(chan struct{})
+		errs := make([]error, 4)
+		var wg sync.WaitGroup
+		begin := func(i int, f func() error) {
+			wg.Go(func() { errs[i] = f() })
+			synctest.Wait() // it waits for the writer
+		}
+		begin(0, func() error { return r.st.Update(r.ctx, func(*store.Tx) error { <-busy; return nil }) })
+		use := func(request string) func() error {
+			return func() error {
+				_, err := r.Trigger(r.ctx, r.env, engine.Trigger{Task: "hello", Request: request,
+					OneTime: engine.OneTime{Token: "t", ExpiresAt: time.Now().Add(time.Hour)}})
+				return err
+			}
+		}
+		begin(1, use("r1"))
+		begin(2, use("r2"))
+		begin(3, func() error {
+			return r.st.Update(r.ctx, func(tx *store.Tx) error {
+				if _, err := tx.Exec("PRAGMA defer_foreign_keys = ON"); err != nil {
+					return err
+				}
+				_, err := tx.Exec("INSERT INTO project (id, org_id, ref, slug, name, created_at) VALUES ('p', 'nobody', 'p', 'p', 'p', 0)")
+				return err // the commit will find that there is no such organisation
+			})
+		})
+		close(busy)
+		wg.Wait()
+		for i, err := range errs {
+			if err == nil || !strings.Contains(err.Error(), "FOREIGN KEY") {
+				t.Errorf("call %d: %v", i, err)
+			}
+		}
+		r.ok(use("r3")())
 	})
 }
 

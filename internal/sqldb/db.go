@@ -128,7 +128,9 @@ func (db *DB) AroundTurns(around func(turn func())) {
 }
 
 // Update runs fn in a read-write transaction and returns once it is durable.
-// fn's error, returned unchanged, rolls back; so does a panic in fn.
+// fn's error, returned unchanged, rolls back; so does a panic in fn. On SQLite fn may
+// have seen what others wrote in the same transaction: its error is returned once that is
+// durable, and when it cannot become so, what went wrong is returned instead.
 //
 // fn may be called again, after a serialisation failure, a deadlock or when
 // SQLite gave up the transaction it shared with others. So it must touch nothing

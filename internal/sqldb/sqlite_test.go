@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -205,6 +206,104 @@ func TestFailedCommitFailsItsBatchAlone(t *testing.T) {
 			t.Error(err)
 		}
 		if diff := cmp.Diff([]string{"b", "c"}, ids(t, db)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// TestRefusalIsToldAfterTheCommit: a refusal may rest on what others wrote before it in the
+// same transaction. So its caller hears of it once that is durable, and hears of the commit
+// instead when that fails.
+func TestRefusalIsToldAfterTheCommit(t *testing.T) {
+	t.Parallel()
+	m := migrations(`CREATE TABLE thing (id TEXT PRIMARY KEY);
+		CREATE TABLE part (thing TEXT NOT NULL REFERENCES thing (id) DEFERRABLE INITIALLY DEFERRED)`)
+	used := errors.New("already used")
+	use := func(tx *sqldb.Tx) error {
+		var mine []string
+		if err := column(tx, &mine, "SELECT id FROM thing WHERE id = 'token'"); err != nil {
+			return err
+		}
+		if len(mine) > 0 {
+			return used
+		}
+		return insert(tx, "token")
+	}
+	t.Run("durable", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			db := open(t, "sqlite::memory:", m)
+			var seen []string
+			var refused error
+			hold := make(chan struct{}) // keeps the transaction open after the refusal
+			go db.Update(context.Background(), func(*sqldb.Tx) error { <-hold; return nil })
+			synctest.Wait()
+			go db.Update(context.Background(), use)
+			synctest.Wait()
+			go func() {
+				refused = db.Update(context.Background(), use)
+				seen = ids(t, db)
+			}()
+			synctest.Wait()
+			last := make(chan struct{})
+			go db.Update(context.Background(), func(*sqldb.Tx) error { <-last; return nil })
+			synctest.Wait()
+			close(hold)
+			synctest.Wait()
+			if refused != nil {
+				t.Errorf("told %q before the commit, when others see %q", refused, seen)
+			}
+			close(last)
+			synctest.Wait()
+			if diff := cmp.Diff([]string{"token"}, seen); refused != used || diff != "" {
+				t.Errorf("told %v: %s", refused, diff)
+			}
+		})
+	})
+	t.Run("failed", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			db := open(t, "sqlite::memory:", m)
+			errs := batch(t, db, use, use, func(tx *sqldb.Tx) error {
+				_, err := tx.Exec("INSERT INTO part (thing) VALUES ('nobody')") // COMMIT will find out
+				return err
+			}, use)
+			for i, err := range errs {
+				if err == nil || !strings.Contains(err.Error(), "FOREIGN KEY") {
+					t.Errorf("update %d: %v; the token was not used", i, err)
+				}
+			}
+		})
+	})
+}
+
+// TestRefusalIsDecidedAnew: a refusal in a transaction that SQLite gave up because of
+// another is decided once more, unless its caller is gone, and one in the turn that
+// lost the transaction gives way to the loss.
+func TestRefusalIsDecidedAnew(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T, db *sqldb.DB) {
+		setMaxPages(t, db, 40)
+		refused := errors.New("refused")
+		var decided, gone int
+		errs := batch(t, db, inserting("a"), func(*sqldb.Tx) error {
+			if decided++; decided == 1 {
+				return refused
+			}
+			return nil
+		}, func(*sqldb.Tx) error {
+			gone++
+			runtime.Goexit()
+			return nil
+		}, func(tx *sqldb.Tx) error {
+			fill(tx)
+			return refused // because of what it saw, and that is undone
+		}, inserting("b"))
+		if errs[0] != nil || errs[1] != nil || errs[4] != nil || decided != 2 || gone != 1 {
+			t.Errorf("%v; decided %d times, the one that is gone ran %d times", errs, decided, gone)
+		}
+		if errs[3] == nil || !strings.Contains(errs[3].Error(), "full") {
+			t.Errorf("who lost the transaction: %v", errs[3])
+		}
+		if diff := cmp.Diff([]string{"a", "b"}, ids(t, db)); diff != "" {
 			t.Error(diff)
 		}
 	})

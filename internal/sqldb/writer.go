@@ -39,9 +39,10 @@ type writer struct {
 
 // ticket is one Update waiting for its turn or for the commit.
 type ticket struct {
-	ctx   context.Context
-	tx    *Tx        // of the latest turn
-	reply chan reply // of capacity 1: the writer never waits for a caller who panicked
+	ctx    context.Context
+	tx     *Tx        // of the latest turn
+	result error      // of the latest turn, to be told once the commit is durable
+	reply  chan reply // of capacity 1: the writer never waits for a caller who panicked
 }
 
 // reply gives the caller its turn when tx is set, and otherwise the final result.
@@ -180,12 +181,17 @@ func (w *writer) batch(t *ticket) {
 		err = fmt.Errorf("commit: %w", err)
 	}
 	for _, t := range ran {
-		t.reply <- reply{err: err}
+		if err != nil {
+			t.result = err
+		}
+		t.reply <- reply{err: t.result}
 	}
 }
 
 // admit gives t its turn in a transaction that the tickets in ran have used
-// already, and returns those that now wait for the commit.
+// already, and returns those that now wait for the commit. So does one that was
+// refused, once the transaction holds the work of others: it may be refused because
+// of what it saw of that. Only an fn that is gone is not to run again.
 func (w *writer) admit(t *ticket, ran []*ticket) []*ticket {
 	if err := t.ctx.Err(); err != nil {
 		t.reply <- reply{err: err}
@@ -197,16 +203,17 @@ func (w *writer) admit(t *ticket, ran []*ticket) []*ticket {
 		w.again = append(w.again, ran...)
 		ran = nil
 	}
-	if result != nil {
-		t.reply <- reply{err: result}
-		return ran
+	if t.result = result; result == nil || len(ran) > 0 && result != errAbandoned {
+		return append(ran, t)
 	}
-	return append(ran, t)
+	t.reply <- reply{err: result}
+	return ran
 }
 
 // turn runs t's fn and undoes its work when it fails. It returns fn's error, and
-// whether the transaction still holds the work of those before it. The first of
-// a batch needs no savepoint, because a rollback undoes its work alone.
+// whether the transaction still holds the work of those before it. When it does not, a
+// refusal that fn may have based on that work gives way to what went wrong. The first
+// of a batch needs no savepoint, because a rollback undoes its work alone.
 func (w *writer) turn(t *ticket, nested bool) (result error, intact bool) {
 	begin := "BEGIN IMMEDIATE"
 	if nested {
@@ -222,7 +229,7 @@ func (w *writer) turn(t *ticket, nested bool) (result error, intact bool) {
 	if err == nil {
 		err = w.settle(nested, result == nil)
 	}
-	if err != nil && result == nil {
+	if err != nil && (result == nil || nested && !errors.Is(result, err)) {
 		result = err
 	}
 	return result, err == nil
