@@ -105,10 +105,17 @@ func (w *writer) take(tx *Tx, fn func(*Tx) error) {
 		}
 	}()
 	if w.around != nil {
-		w.around(func() { err = fn(tx) })
+		err = measured(w.around, tx, fn)
 		return
 	}
 	err = fn(tx)
+}
+
+// measured is apart from take so that the result of an ordinary turn stays on its stack.
+func measured(around func(turn func()), tx *Tx, fn func(*Tx) error) error {
+	err := errAbandoned
+	around(func() { err = fn(tx) })
+	return err
 }
 
 // callers names the functions that led to Update, the nearest first: this is the goroutine
