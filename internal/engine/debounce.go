@@ -10,7 +10,9 @@ import (
 	"sear/internal/tenant"
 )
 
-// debounced folds a trigger into the delayed run that its debounce key leads to, if there is one.
+// debounced folds a trigger into the run that its debounce key leads to, if there is one that
+// is delayed or waits for its deployment. That it belongs to another one makes no difference:
+// the first trigger says which.
 func (w *work) debounced(env *tenant.Environment, t Trigger) (string, bool, error) {
 	if runID, ok, err := w.debouncedHere(env, t); ok || err != nil {
 		return runID, ok, err
@@ -48,7 +50,7 @@ func fold(r run.Run, t Trigger, now time.Time) (run.Debounce, bool) {
 	if t.Debounce.Trailing {
 		c.MaxAttempts, c.MaxDuration, c.Machine = t.MaxAttempts, t.MaxDuration, t.Machine
 	}
-	return c, r.Exec == run.Delayed && !late
+	return c, r.Postponable() && !late
 }
 
 // debounceKey is a debounce key, the run it is to lead to, and the one it led to.

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -216,6 +217,83 @@ func TestExternalDeploymentOfItems(t *testing.T) {
 			if got := r.get(members[i].RunID); (fate{got.Version, got.Exec}) != want {
 				t.Errorf("item %d is %s of version %q, want %v", i, got.Exec, got.Version, want)
 			}
+		}
+	})
+}
+
+// TestDebounceWhileParked: a trigger folds into the run of its debounce key while that waits for
+// its deployment, as it does while that is delayed, and also within one batch.
+func TestDebounceWhileParked(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, r *rig) {
+		trigger := func(n int, d engine.Debounce, external string) engine.Trigger {
+			return engine.Trigger{Task: "hello", External: external, DelayUntil: time.Now().Add(d.Delay), MaxAttempts: n, Debounce: &d,
+				Payload: run.Packet{Data: fmt.Sprint(n), Type: run.TypeJSON}, Extra: run.Extra{Debounce: d.Key}}
+		}
+		want := map[string]string{} // payload by run
+		for _, trailing := range []bool{false, true} {
+			last := map[bool]string{false: "1", true: "3"}[trailing]
+			d := engine.Debounce{Key: fmt.Sprint("calls", trailing), Delay: time.Minute, Trailing: trailing}
+			first := r.trigger(trigger(1, d, "site"))
+			if got := r.get(first); got.Exec != run.Created || got.Reason != run.ExternalPending {
+				t.Fatalf("the run does not wait: %+v", got)
+			}
+			again := r.trigger(trigger(2, d, "site"))
+			d.Delay = time.Hour
+			if third := r.trigger(trigger(3, d, "another")); again != first || third != first {
+				t.Errorf("trailing %v: one key made the runs %s, %s and %s", trailing, first, again, third)
+			}
+			want[first] = last
+
+			d = engine.Debounce{Key: fmt.Sprint("items", trailing), Delay: time.Hour, Trailing: trailing}
+			b, _, err := r.CreateBatch(r.ctx, r.env, engine.NewBatch{RunCount: 3})
+			r.ok(err)
+			must(r.AddItems(r.ctx, r.env, b.ID, []engine.Item{{Index: 0, Trigger: trigger(1, d, "site")}, {Index: 1, Trigger: trigger(2, d, "site")}}))(t)
+			must(r.AddItems(r.ctx, r.env, b.ID, []engine.Item{{Index: 2, Trigger: trigger(3, d, "site")}}))(t)
+			var items []store.BatchItem
+			r.ok(r.st.View(r.ctx, func(tx *store.Tx) (err error) { items, err = tx.BatchItems(b.ID); return err }))
+			if len(items) != 3 || items[1].RunID != items[0].RunID || items[2].RunID != items[0].RunID {
+				t.Errorf("trailing %v: items %+v", trailing, items)
+			}
+			want[items[0].RunID] = last
+		}
+		version := r.deploy("site", true, "hello").Version
+		for id, payload := range want {
+			got := r.await(id, run.Delayed).Run
+			var d store.Detail
+			r.ok(r.st.View(r.ctx, func(tx *store.Tx) (err error) { d, err = tx.Detail(r.env.ID, id); return err }))
+			if left := time.Until(got.DelayUntil); got.Version != version || d.Payload.Data != payload || fmt.Sprint(got.MaxAttempts) != payload || left < 50*time.Minute {
+				t.Errorf("version %s, payload %s, %d attempts, in %v; want payload %s", got.Version, d.Payload.Data, got.MaxAttempts, left, payload)
+			}
+			r.check(id)
+		}
+	})
+}
+
+// TestDebounceKeepsParkedRun: who is debounced while it waits for its deployment is not given up
+// before the last of its triggers would be, and a longest delay bounds that.
+func TestDebounceKeepsParkedRun(t *testing.T) {
+	t.Parallel()
+	inBubble(t, tenant.Production, func(t *testing.T, r *rig) {
+		d := engine.Debounce{Key: "k", Delay: time.Minute, MaxDelay: 100 * time.Minute}
+		call := func() string {
+			return r.trigger(engine.Trigger{Task: "hello", External: "site", DelayUntil: time.Now().Add(d.Delay), Debounce: &d})
+		}
+		first := call()
+		time.Sleep(50 * time.Minute) // its delay is over
+		if again := call(); again != first {
+			t.Fatalf("the runs %s and %s", first, again)
+		}
+		time.Sleep(49*time.Minute + time.Second)
+		if got := r.get(first); got.Exec != run.Created {
+			t.Errorf("given up %v after its last trigger: %s", 49*time.Minute, got.Exec)
+		}
+		if again := call(); again == first {
+			t.Error("pushed beyond the longest delay")
+		}
+		time.Sleep(12 * time.Minute)
+		if got := r.await(first, run.Finished).Run; got.Err.Code != run.CodeNoDeployment {
+			t.Errorf("ended as %s: %+v", got.Status, got.Err)
 		}
 	})
 }

@@ -44,7 +44,7 @@ type Trigger struct {
 	Extra          run.Extra // to be stored with the run, but for what follows from the fields above
 }
 
-// Debounce folds triggers with the same key into one delayed run.
+// Debounce folds triggers with the same key into one run that has not begun.
 type Debounce struct {
 	Key      string
 	Delay    time.Duration

@@ -23,7 +23,7 @@ type Enqueue struct{ WorkerID, Version string }
 // Reschedule gives a delayed run another time.
 type Reschedule struct{ Until time.Time }
 
-// Debounce pushes a delayed run further into the future, never nearer. The other fields
+// Debounce pushes a run that is [Run.Postponable] further into the future, never nearer. The other fields
 // are what the latest trigger says of the attempts; zero leaves a value alone.
 type Debounce struct {
 	Until       time.Time

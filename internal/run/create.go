@@ -89,15 +89,20 @@ const maxExternalWait = time.Hour
 func park(r Run, x Ctx) Plan {
 	p := move(r, Created, StatusPendingVersion, "Run is waiting for a deployment", x)
 	p.Run.Reason = ExternalPending
-	from, wait := x.Now, maxExternalWait
+	p.Run.Due = patience(r, x.Now)
+	return p
+}
+
+// patience is when a parked run is given up.
+func patience(r Run, now time.Time) time.Time {
+	from, wait := now, maxExternalWait
 	if r.DelayUntil.After(from) {
 		from = r.DelayUntil
 	}
 	if r.TTL > 0 {
 		wait = min(wait, r.TTL)
 	}
-	p.Run.Due = from.Add(wait)
-	return p
+	return from.Add(wait)
 }
 
 // decideEnqueue is a no-op unless the run still waits for its time or its version.
@@ -133,12 +138,21 @@ func decideReschedule(r Run, c Reschedule, x Ctx) (Plan, error) {
 	return p, nil
 }
 
+// Postponable reports whether a run can still be debounced: it waits for its time, or for
+// the deployment that it belongs to.
+func (r Run) Postponable() bool {
+	return r.Exec == Delayed || r.Exec == Created && r.Reason == ExternalPending
+}
+
 func decideDebounce(r Run, c Debounce, x Ctx) (Plan, error) {
-	if r.Exec != Delayed {
+	if !r.Postponable() {
 		return Plan{}, fault.New(fault.Conflict, "The debounced run has started")
 	}
 	if c.Until.After(r.DelayUntil) {
 		r.delay(c.Until)
+		if r.Exec == Created { // its time is the end of its patience
+			r.Due = patience(r, x.Now)
+		}
 		r.UpdatedAt = x.Now
 	}
 	r.MaxAttempts = cmp.Or(c.MaxAttempts, r.MaxAttempts)
@@ -147,8 +161,13 @@ func decideDebounce(r Run, c Debounce, x Ctx) (Plan, error) {
 	return keep(r), nil
 }
 
-// delay moves a delayed run to another instant and keeps its priority.
+// delay moves a run to another instant and keeps its priority. One that had no delay was
+// to run when it was made.
 func (r *Run) delay(until time.Time) {
-	r.Score += until.Sub(r.DelayUntil).Milliseconds()
+	from := r.DelayUntil
+	if from.IsZero() {
+		from = r.CreatedAt
+	}
+	r.Score += until.Sub(from).Milliseconds()
 	r.DelayUntil, r.Due = until, until
 }
