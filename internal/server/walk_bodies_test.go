@@ -72,7 +72,7 @@ var runBodies = map[string]adverse{
 		return dev(w, "/api/v1/tasks/my-task/batch", whole(1000, `"idempotencyKey":"%d"`, fmt.Sprintf(`,"parentRunId":%q,"resumeParentOnCompletion":true`, parent)), 200)
 	},
 	"POST /api/v3/batches": func(w *walk) sent {
-		return dev(w, "/api/v3/batches", fmt.Sprintf(`{"runCount":1000,"idempotencyKey":%q,"taskIdentifiers":[%s]}`, w.name(strings.Repeat("k", 2000)), tags(8000, 12)), 202)
+		return dev(w, "/api/v3/batches", fmt.Sprintf(`{"runCount":1000,"idempotencyKey":%q,"taskIdentifiers":[%s]}`, w.name(strings.Repeat("k", 2000)), tags(1000, 90)), 202)
 	},
 	"POST /api/v3/batches/{batch}/items": func(w *walk) sent {
 		batch := w.post("/api/v3/batches", `{"runCount":1000}`, "id")
