@@ -85,7 +85,7 @@ func (a *API) runPacket(w http.ResponseWriter, r *http.Request) error {
 func (a *API) answerAddress(w http.ResponseWriter, r *http.Request, method, path, name string) error {
 	to, err := a.packetURL(r, method, path)
 	if err == nil && method == http.MethodPut {
-		err = a.engine.ExpectPacket(r.Context(), environment(r), path)
+		err = a.engine.ExpectPacket(r.Context(), environment(r).ID, path)
 	}
 	if err != nil {
 		return err

@@ -131,11 +131,7 @@ func keyOf(p tenant.Principal, k wire.Key) engine.Key {
 
 // keep is a payload as it is stored with its run.
 func (a *API) keep(ctx context.Context, env *tenant.Environment, p run.Packet) (run.Packet, error) {
-	out, err := a.blobs.Offload(ctx, env.ID, p)
-	if err == nil && out != p {
-		err = a.engine.ExpectPacket(ctx, env, out.Data)
-	}
-	return out, err
+	return a.blobs.Offload(ctx, env.ID, p, a.engine.ExpectPacket)
 }
 
 // sendToken puts a public token for what was made into the response's headers, and

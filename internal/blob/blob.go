@@ -75,7 +75,8 @@ func (s *Store) of(envID, path string) backend {
 // what was there. When it returns without an error the packet is durable; with one,
 // nothing has changed. A path or media type that may not be used is a
 // fault.Malformed, a packet of more than MaxSize a fault.TooLarge, a bucket that
-// fails a fault.Unavailable.
+// fails a fault.Unavailable. Somebody has been told of the packet before, as Offload does:
+// for uploads, whoever gave out the address.
 func (s *Store) Put(ctx context.Context, envID, path, mediaType string, r io.Reader) error {
 	if err := check(envID, path); err != nil {
 		return err

@@ -2,6 +2,7 @@ package blob_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"io"
@@ -292,21 +293,67 @@ func TestOffload(t *testing.T) {
 		for _, p := range []run.Packet{
 			{}, {Data: "small", Type: run.TypeText}, {Data: strings.Repeat("x", blob.Inline), Type: run.TypeJSON}, {Data: "a/b", Type: run.TypeStore},
 		} {
-			if got, err := s.Offload(t.Context(), env, p); err != nil || got != p {
+			if got, err := s.Offload(t.Context(), env, p, expected); err != nil || got != p {
 				t.Errorf("a packet of %d bytes became %.40v, %v", len(p.Data), got, err)
 			}
 		}
 		for _, p := range []run.Packet{{Data: strings.Repeat("x", blob.Inline+1), Type: run.TypeSuper}, {Data: "a\x00b", Type: run.TypeText}} {
-			got, err := s.Offload(t.Context(), env, p)
+			got, err := s.Offload(t.Context(), env, p, expected)
 			if err != nil || got.Type != run.TypeStore {
 				t.Fatalf("%.40v, %v", got, err)
 			}
 			if typ, data := load(t, s, env, got.Data); typ != p.Type || data != p.Data {
 				t.Errorf("stored %q of %d bytes, want %q of %d", typ, len(data), p.Type, len(p.Data))
 			}
-			if again, err := s.Offload(t.Context(), env, p); err != nil || again != got {
+			if again, err := s.Offload(t.Context(), env, p, expected); err != nil || again != got {
 				t.Errorf("the same packet again: %v, %v", again, err)
 			}
+		}
+	})
+}
+
+// expected is told of packets by Offload, and has nothing against them.
+func expected(context.Context, string, string) error { return nil }
+
+// TestOffloadIsExpected: whoever is to delete a packet that nobody needs is told of it before it
+// is stored, and when that fails it is not stored.
+func TestOffloadIsExpected(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *blob.Store, env string) {
+		large := run.Packet{Data: strings.Repeat("x", blob.Inline+1), Type: run.TypeText}
+		var told []string
+		missing := func(when string) {
+			t.Helper()
+			p, err := s.Open(t.Context(), env, told[len(told)-1])
+			if err == nil {
+				p.Close()
+			}
+			if !fault.Is(err, fault.NotFound) {
+				t.Errorf("%s: the packet is stored, %v", when, err)
+			}
+		}
+		refused := errors.New("refused")
+		for _, result := range []error{refused, nil} {
+			got, err := s.Offload(t.Context(), env, large, func(_ context.Context, envID, path string) error {
+				if told = append(told, path); envID != env {
+					t.Errorf("told of a packet of %q", envID)
+				}
+				missing("when it is told")
+				return result
+			})
+			if !errors.Is(err, result) || err == nil && got.Data != told[1] {
+				t.Errorf("%.80v, %v; told of %q", got, err, told)
+			}
+			if result != nil {
+				missing("when that fails")
+			}
+		}
+		if len(told) != 2 {
+			t.Errorf("told of %q", told)
+		}
+		never := func(context.Context, string, string) error { return refused }
+		if _, err := s.Offload(t.Context(), env, run.Packet{Data: "small", Type: run.TypeText}, never); err != nil {
+			t.Errorf("told of a packet that stays with its run: %v", err)
 		}
 	})
 }

@@ -202,7 +202,7 @@ func TestFailingBucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, open := s.Open(t.Context(), env, "x")
-	_, offload := s.Offload(t.Context(), env, run.Packet{Data: strings.Repeat("x", blob.Inline+1), Type: run.TypeText})
+	_, offload := s.Offload(t.Context(), env, run.Packet{Data: strings.Repeat("x", blob.Inline+1), Type: run.TypeText}, expected)
 	for what, err := range map[string]error{"open": open, "offload": offload, "delete": s.Delete(t.Context(), env, "x")} {
 		var f *fault.Error
 		if !errors.As(err, &f) || f.Kind != fault.Unavailable {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"sear/internal/store"
-	"sear/internal/tenant"
 )
 
 // PacketStore is the part of the packet store that retention needs.
@@ -30,11 +29,12 @@ const (
 // unnamed is how long a packet that was uploaded waits for a run or a token that names it.
 const unnamed = 7 * day
 
-// ExpectPacket is to be called before or as a packet is stored, so that one which no run ever
-// names, because its trigger was refused or never sent, is deleted after a week.
-func (e *Engine) ExpectPacket(ctx context.Context, env *tenant.Environment, path string) error {
+// ExpectPacket is to be called before a packet is stored, so that one which no run ever
+// names, because its trigger was refused or never sent, or the process died, is deleted after a
+// week. That there is no packet then is no error.
+func (e *Engine) ExpectPacket(ctx context.Context, envID, path string) error {
 	return e.store.Update(ctx, func(tx *store.Tx) error {
-		return tx.UnnamePacket(store.Packet{EnvID: env.ID, Path: path}, now().Add(unnamed-packetGrace))
+		return tx.UnnamePacket(store.Packet{EnvID: envID, Path: path}, now().Add(unnamed-packetGrace))
 	})
 }
 
@@ -146,10 +146,11 @@ func (e *Engine) sweepRuns(ctx context.Context, cutoff, at time.Time, deleted *i
 // fails is tried again at the next sweep.
 func (e *Engine) sweepPackets(ctx context.Context, at time.Time) error {
 	var after store.Packet
+	since := at.Add(-packetGrace)
 	for {
 		var dead []store.Packet
 		err := e.asOnly(ctx, retentionLease, func(tx *store.Tx) (err error) {
-			dead, err = tx.DeadPackets(at.Add(-packetGrace), after, sweepBatch)
+			dead, err = tx.DeadPackets(since, after, sweepBatch)
 			return err
 		})
 		if err != nil || len(dead) == 0 {
@@ -163,7 +164,7 @@ func (e *Engine) sweepPackets(ctx context.Context, at time.Time) error {
 			}
 			return err != nil
 		})
-		if err := e.asOnly(ctx, retentionLease, func(tx *store.Tx) error { return tx.ForgetPackets(dead) }); err != nil {
+		if err := e.asOnly(ctx, retentionLease, func(tx *store.Tx) error { return tx.ForgetPackets(dead, since) }); err != nil {
 			return err
 		}
 		if !breathe(ctx) {

@@ -3,12 +3,14 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"sear/internal/blob"
 	"sear/internal/engine"
 	"sear/internal/run"
 	"sear/internal/sqldb/pgtest"
@@ -115,10 +117,10 @@ func TestRetention(t *testing.T) {
 		}
 		recent := one(engine.Trigger{})
 		for _, path := range []string{"unnamed", "named"} {
-			r.ok(r.ExpectPacket(r.ctx, r.env, path))
+			r.ok(r.ExpectPacket(r.ctx, r.env.ID, path))
 		}
 		kept = append(kept, one(engine.Trigger{Payload: stored("named")}))
-		r.ok(r.ExpectPacket(r.ctx, r.env, "named")) // an upload that is sent again
+		r.ok(r.ExpectPacket(r.ctx, r.env.ID, "named")) // an upload that is sent again
 		time.Sleep(11 * day)
 		for _, id := range old {
 			if exists(id) {
@@ -154,6 +156,46 @@ func TestRetention(t *testing.T) {
 		a, err := r.st.Audit(r.ctx, time.Now(), time.Minute)
 		if err != nil || len(a.Violations) > 0 {
 			t.Errorf("%+v, %v", a.Violations, err)
+		}
+	})
+}
+
+// again is a packet store on disk in which a packet is expected once more just as it is deleted.
+type again struct {
+	*blob.Store
+	expect func(path string)
+}
+
+func (a again) Delete(ctx context.Context, envID, path string) error {
+	a.expect(path)
+	return a.Store.Delete(ctx, envID, path)
+}
+
+// TestSweepOfWhatWasNeverStored: a note about a packet that is not there, because its process
+// died before it was stored, ends like any other, and one that is made anew while the packet of
+// before is deleted stays.
+func TestSweepOfWhatWasNeverStored(t *testing.T) {
+	t.Parallel()
+	inBubble(t, tenant.Production, func(t *testing.T, r *rig) {
+		disk, err := blob.Open(filepath.Join(t.TempDir(), "packets"))
+		r.ok(err)
+		r.stop()
+		r.start(t, engine.Options{Retention: 30 * day, Patience: time.Hour, Packets: again{disk, func(path string) {
+			if path == "sent again" {
+				r.ok(r.ExpectPacket(r.ctx, r.env.ID, path))
+			}
+		}}})
+		for _, path := range []string{"never stored", "sent again"} {
+			r.ok(r.ExpectPacket(r.ctx, r.env.ID, path))
+		}
+		time.Sleep(8 * day)
+		var left []store.Packet
+		r.ok(r.st.View(r.ctx, func(tx *store.Tx) (err error) {
+			left, err = tx.DeadPackets(time.Now().Add(8*day), store.Packet{}, 10)
+			return err
+		}))
+		if len(left) != 1 || left[0].Path != "sent again" {
+			t.Errorf("notes are left of %v", left)
 		}
 	})
 }

@@ -151,10 +151,11 @@ func (tx *Tx) DeadPackets(since time.Time, after Packet, n int) ([]Packet, error
 	return scanPackets(rows)
 }
 
-// ForgetPackets removes the notes about packets that have been deleted.
-func (tx *Tx) ForgetPackets(list []Packet) error {
+// ForgetPackets removes the notes about packets that have been deleted, which nobody had
+// referred to since an instant. Of one that is expected again meanwhile the note stays.
+func (tx *Tx) ForgetPackets(list []Packet, since time.Time) error {
 	for _, p := range list {
-		if _, err := tx.Exec(`DELETE FROM packet_gone WHERE env_id = $1 AND path = $2`, p.EnvID, p.Path); err != nil {
+		if _, err := tx.Exec(`DELETE FROM packet_gone WHERE env_id = $1 AND path = $2 AND gone_at < $3`, p.EnvID, p.Path, since.UnixMicro()); err != nil {
 			return err
 		}
 	}

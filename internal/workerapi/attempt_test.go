@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +99,41 @@ func TestLargeOutputsAreKeptElsewhere(t *testing.T) {
 	defer p.Close()
 	if got, err := io.ReadAll(p); err != nil || string(got) != output || p.Type != run.TypeText {
 		t.Errorf("%d bytes of %s: %v", len(got), p.Type, err)
+	}
+}
+
+// TestLargeOutputsAreKnownBeforeTheyAreStored: an output that cannot be noted for retention is
+// not stored, and the attempt can be completed again.
+func TestLargeOutputsAreKnownBeforeTheyAreStored(t *testing.T) {
+	t.Parallel()
+	r := setup(t)
+	r.register("task")
+	runID := r.trigger(engine.Trigger{Task: "task"})
+	_, s := r.begin()
+	exec := func(query string) {
+		t.Helper()
+		if err := r.store.Update(t.Context(), func(tx *store.Tx) error { _, err := tx.Exec(query); return err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	output := strings.Repeat("x", blob.Inline+1)
+	complete := func() servertest.Response {
+		return r.Call(t, "POST", onSnapshot(runID, s.Snapshot.FriendlyID, "attempts/complete"),
+			map[string]any{"completion": map[string]any{"ok": true, "output": output, "outputType": run.TypeText}})
+	}
+	exec(`CREATE TRIGGER unknown BEFORE INSERT ON packet_gone BEGIN SELECT RAISE(ABORT, 'cannot be noted'); END`)
+	if got := complete(); got.Status < 500 {
+		t.Errorf("%d %.200s", got.Status, got.Body)
+	}
+	if files, err := filepath.Glob(filepath.Join(r.packets, "*", "*", "*")); err != nil || len(files) != 0 {
+		t.Errorf("an output is stored that nobody knows of: %v, %v", files, err)
+	}
+	exec(`DROP TRIGGER unknown`)
+	if got := complete(); got.Status != 200 {
+		t.Fatalf("%d %.200s", got.Status, got.Body)
+	}
+	if kept := r.detail(runID).Output; kept.Type != run.TypeStore {
+		t.Errorf("the output has type %s", kept.Type)
 	}
 }
 

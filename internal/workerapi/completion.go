@@ -86,18 +86,10 @@ func (a *API) completion(ctx context.Context, env *tenant.Environment, runID str
 		return done, nil
 	}
 	if c.Output != nil {
-		done.Output, err = a.keep(ctx, env, run.Packet{Data: *c.Output, Type: cmp.Or(c.OutputType, run.TypeJSON)})
+		output := run.Packet{Data: *c.Output, Type: cmp.Or(c.OutputType, run.TypeJSON)}
+		done.Output, err = a.blobs.Offload(ctx, env.ID, output, a.engine.ExpectPacket)
 	}
 	return done, err
-}
-
-// keep is an output as it is stored with its run.
-func (a *API) keep(ctx context.Context, env *tenant.Environment, p run.Packet) (run.Packet, error) {
-	out, err := a.blobs.Offload(ctx, env.ID, p)
-	if err == nil && out != p {
-		err = a.engine.ExpectPacket(ctx, env, out.Data)
-	}
-	return out, err
 }
 
 // mostMillis keeps durations far from overflow: a hundred years.

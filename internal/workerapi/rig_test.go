@@ -31,6 +31,7 @@ type rig struct {
 	engine            *engine.Engine
 	auth              *auth.Auth
 	blobs             *blob.Store
+	packets           string // the directory of blobs
 	api               *workerapi.API
 	env               *tenant.Environment
 	keys              auth.Keys
@@ -66,7 +67,8 @@ func (r *rig) serve(log *slog.Logger) {
 	router := chi.NewRouter()
 	web := httptest.NewServer(router)
 	var err error
-	if r.blobs, err = blob.Open(filepath.Join(r.t.TempDir(), "blobs")); err != nil {
+	r.packets = filepath.Join(r.t.TempDir(), "blobs")
+	if r.blobs, err = blob.Open(r.packets); err != nil {
 		r.t.Fatal(err)
 	}
 	r.api = workerapi.New(r.store, r.engine, r.auth, r.blobs, func(*http.Request) string { return web.URL }, log)
