@@ -56,7 +56,7 @@ func TestPacketsAreKnownBeforeTheyAreStored(t *testing.T) {
 			if got := call(s, 1); got.Status < 500 {
 				t.Errorf("a packet that cannot be noted: %d %.200s", got.Status, got.Body)
 			}
-			if n := stored(t, dir); n != 0 {
+			if n := filesIn(t, dir); n != 0 {
 				t.Errorf("%d packets are stored that nobody knows of", n)
 			}
 
@@ -78,7 +78,7 @@ func TestPacketsAreKnownBeforeTheyAreStored(t *testing.T) {
 			if got := call(s, 2); got.Status >= 300 {
 				t.Errorf("again: %d %.200s", got.Status, got.Body)
 			}
-			if n := stored(t, dir); n != 1 {
+			if n := filesIn(t, dir); n != 1 {
 				t.Errorf("%d packets", n)
 			}
 			for _, p := range s.unnamed() { // the hour may have changed, and with it the path
@@ -112,8 +112,8 @@ func (s *site) unnamed() (list []store.Packet) {
 	return list
 }
 
-// stored counts the packets below a directory.
-func stored(t *testing.T, dir string) (n int) {
+// filesIn counts the packets below a directory.
+func filesIn(t *testing.T, dir string) (n int) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*", "*", "*"))
 	if err != nil {

@@ -434,3 +434,28 @@ func TestVersionsAreShared(t *testing.T) {
 		}
 	})
 }
+
+// TestNothingIsCurrent: an environment of which no version is current hands out what is locked
+// to a deployed one. The rest is parked, its time to live stands still, and a promotion lets it go.
+func TestNothingIsCurrent(t *testing.T) {
+	t.Parallel()
+	inBubble(t, tenant.Production, func(t *testing.T, r *rig) {
+		r.env = r.sibling(tenant.Staging)
+		d := r.deploy("", true, "hello")
+		free := r.trigger(engine.Trigger{Task: "hello", TTL: new(time.Minute)})
+		locked := r.trigger(engine.Trigger{Task: "hello", Version: d.Version})
+		if list := r.dequeued(10); len(list) != 1 || list[0] != locked {
+			t.Fatalf("handed out %v", list)
+		}
+		if got := r.get(free); got.Status != run.StatusPendingVersion || got.Reason != run.NoWorker {
+			t.Fatalf("the other is %s, %s", got.Status, got.Reason)
+		}
+		time.Sleep(time.Hour)
+		must(r.Promote(r.ctx, r.env, d.Version, deploy.Forward))(t)
+		r.await(free, run.Queued)
+		if list := r.dequeued(10); !slices.Contains(list, free) {
+			t.Errorf("handed out %v; the other is %s", list, r.get(free).Status)
+		}
+		r.check(free)
+	})
+}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"sear/internal/deploy"
@@ -177,9 +178,28 @@ func (w *work) checkSchedule(env *tenant.Environment, want Schedule) (schedule.R
 	return want.Timing.Rule()
 }
 
-// syncSchedules makes the declarative schedules of an environment those of a worker.
+// syncSchedules makes the declarative schedules of an environment those of a worker, beside
+// those of other sessions that are there.
 func (w *work) syncSchedules(env *tenant.Environment, worker *deploy.Worker) error {
-	next, err := w.tx.SyncSchedules(env, worker, w.now)
+	load := w.loader()
+	list, err := present(w.tx, env, "", w.now, func(tx *store.Tx, envID, workerID string) (*deploy.Worker, error) {
+		if workerID == worker.ID { // which may not be committed yet, and is not to be remembered
+			return worker, nil
+		}
+		return load(tx, envID, workerID)
+	})
+	if err != nil {
+		return err
+	}
+	others := slices.DeleteFunc(list, func(c candidate) bool { return related(c.Worker, worker) })
+	keep := func(task string) bool { return newestWith(task, others, nil) != nil }
+	next, err := w.tx.SyncSchedules(env, worker, keep, w.now)
 	w.soon(next)
 	return err
+}
+
+// related reports whether two workers are builds of one project, as far as can be told: no
+// build says of which session it is, but that of a reload has a task of the one before.
+func related(a, b *deploy.Worker) bool {
+	return slices.ContainsFunc(a.Manifest.Tasks, func(t deploy.Task) bool { return b.Manifest.Task(t.ID) != nil })
 }

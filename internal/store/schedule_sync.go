@@ -14,9 +14,10 @@ import (
 )
 
 // SyncSchedules makes the declarative schedules of an environment those of the worker:
-// new ones appear, changed ones change, others go. Those that stay as they are keep the
-// occurrence they wait for. It returns the earliest occurrence, zero when there is none.
-func (tx *Tx) SyncSchedules(env *tenant.Environment, w *deploy.Worker, now time.Time) (time.Time, error) {
+// new ones appear, changed ones change, others go unless keep says that their task is still
+// another's. Those that stay as they are keep the occurrence they wait for. It returns the
+// earliest occurrence, zero when there is none.
+func (tx *Tx) SyncSchedules(env *tenant.Environment, w *deploy.Worker, keep func(task string) bool, now time.Time) (time.Time, error) {
 	if err := tx.LockSchedules(env.ProjectID); err != nil {
 		return time.Time{}, err
 	}
@@ -49,6 +50,9 @@ func (tx *Tx) SyncSchedules(env *tenant.Environment, w *deploy.Worker, now time.
 		delete(old, t.ID)
 	}
 	for _, task := range slices.Sorted(maps.Keys(old)) {
+		if w.Manifest.Task(task) == nil && keep(task) {
+			continue
+		}
 		if err := tx.RemoveInstance(env.ID, old[task].ID); err != nil {
 			return time.Time{}, err
 		}
