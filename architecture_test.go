@@ -51,7 +51,7 @@ var layers = map[string]int{
 var siblings = map[string][]string{
 	"internal/rest": {"internal/fault"}, "internal/sockio": {"internal/fault", "internal/limit"}, "internal/sqldb": {"internal/fault"},
 	"internal/failure":    {"internal/run", "internal/deploy"},                                                                              // what failed, and in which version
-	"internal/why":        {"internal/run", "internal/queue", "internal/wire"},                                                              // what holds one up, in the API's words
+	"internal/why":        {"internal/run", "internal/queue", "internal/wire", "internal/deploy"},                                           // what holds one up, in the API's words
 	"internal/telemetry":  {"internal/run"},                                                                                                 // its snapshots are told as spans
 	"internal/deploy":     {"internal/run"},                                                                                                 // a task's retry policy
 	"internal/run":        {"internal/queue"},                                                                                               // types only

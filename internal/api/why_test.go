@@ -146,7 +146,20 @@ func TestWhy(t *testing.T) {
 			runID := s.trigger(engine.Trigger{Task: "unknown"})
 			_, err := s.engine.Dequeue(s.t.Context(), s.env, "", 1)
 			s.ok(err)
-			return runID, "no task unknown"
+			return runID, "no task unknown, nor has any session that is connected; `trigger.dev dev --branch NAME`"
+		}, why.NoVersion},
+		"task of an older session": {func(s *explained) (string, string) {
+			_, err := s.engine.RegisterWorker(s.t.Context(), s.env, deploy.Manifest{PackageVersion: "4.8.3", ContentHash: "2",
+				Tasks: []deploy.Task{{ID: "other", FilePath: "other.ts"}}})
+			s.ok(err)
+			return s.trigger(engine.Trigger{}), "an older session is connected that has it"
+		}, why.Session},
+		"no version is current": {func(s *explained) (string, string) {
+			s.env, s.Client = s.prod, s.with(s.keys.SecretKeys.Prod)
+			runID := s.trigger(engine.Trigger{})
+			_, err := s.engine.Dequeue(s.t.Context(), s.env, "", 1)
+			s.ok(err)
+			return runID, "has no version: start the dev command or deploy"
 		}, why.NoVersion},
 		"deployment not there": {func(s *explained) (string, string) {
 			s.env, s.Client = s.prod, s.with(s.keys.SecretKeys.Prod)

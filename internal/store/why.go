@@ -5,10 +5,12 @@ import (
 	"strconv"
 	"time"
 
+	"sear/internal/deploy"
 	"sear/internal/fault"
 	"sear/internal/id"
 	"sear/internal/run"
 	"sear/internal/sqldb"
+	"sear/internal/tenant"
 	"sear/internal/why"
 )
 
@@ -34,6 +36,11 @@ func (tx *Tx) Why(envID, runID string, now time.Time) (why.Facts, error) {
 		f.Waits, err = tx.waits(r.ID)
 	case run.Queued, run.QueuedExecuting:
 		err = tx.whyQueued(&f)
+	case run.Created:
+		var env *tenant.Environment
+		if env, err = tx.Environment(r.EnvID); err == nil {
+			f.Dev = env.Type == tenant.Development
+		}
 	}
 	return f, err
 }
@@ -81,10 +88,7 @@ func (tx *Tx) whyQueued(f *why.Facts) error {
 		return err
 	}
 	if f.Run.WorkerID == "" {
-		switch _, err := tx.CurrentWorkerID(env); {
-		case fault.Is(err, fault.NotFound):
-			f.Missing = why.NothingDeployed
-		case err != nil:
+		if err := tx.whyVersion(env, f); err != nil {
 			return err
 		}
 	}
@@ -95,6 +99,39 @@ func (tx *Tx) whyQueued(f *why.Facts) error {
 	}
 	f.Durations, err = tx.durations(env.ID, f.Run.Lane.Queue)
 	return err
+}
+
+// maxSessions is how many workers are looked at for the one that is to take a run.
+const maxSessions = 16
+
+// whyVersion finds which version a run without one goes to.
+func (tx *Tx) whyVersion(env *tenant.Environment, f *why.Facts) error {
+	currentID, err := tx.CurrentWorkerID(env)
+	if fault.Is(err, fault.NotFound) {
+		f.Missing = run.NoWorker
+		return nil
+	}
+	if f.Dev = env.Type == tenant.Development; err != nil || !f.Dev {
+		return err
+	}
+	list, err := tx.PresentWorkers(env.ID, currentID, f.Now.Add(-deploy.PresentFor), maxSessions)
+	if err != nil {
+		return err
+	}
+	for _, p := range list {
+		worker, err := tx.Worker(env.ID, p.ID)
+		if err != nil {
+			return err
+		}
+		if worker.Manifest.Task(f.Run.Task) == nil {
+			continue
+		}
+		if p.ID != currentID {
+			f.Session = worker.Version
+		}
+		return nil
+	}
+	return nil
 }
 
 // holders counts runs and names some of them.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"sear/internal/deploy"
 	"sear/internal/queue"
 	"sear/internal/run"
 	"sear/internal/wire"
@@ -27,6 +28,7 @@ const (
 	Retrying    Kind = "retrying" // it failed, or was lost, and is tried again later
 	NoWorker    Kind = "no-worker"
 	NoVersion   Kind = "no-version"
+	Session     Kind = "other-session" // another command line of the environment is to take it
 	Token       Kind = "token"
 	Child       Kind = "child"
 	Batch       Kind = "batch"
@@ -89,15 +91,13 @@ type Facts struct {
 	Queue     queue.Settings
 	Env, Lane Holders
 	Missing   string          // code of the reason for which no version takes the run; "": there is one
+	Dev       bool            // its environment is a development environment
+	Session   string          // version of the older worker that is there for it, as the newest has not its task; "": none
 	Seen      time.Time       // when a worker of the environment was last heard of; zero: never
 	Waits     []Wait          // what a waiting run waits for
 	Ahead     int             // runs of its lane that go before it
 	Durations []time.Duration // of its queue's newest finished runs
 }
-
-// Present is how long after a worker was heard of it counts as connected: dequeues wait
-// for ten seconds.
-const Present = 30 * time.Second
 
 // Explain says why a run does not execute. version is that of the API whose names of
 // statuses are used.
@@ -117,7 +117,7 @@ func Explain(f Facts, version string) Answer {
 	case run.Delayed:
 		a.Causes = []Cause{{Kind: Delayed, Message: "it is delayed until " + stamp(r.DelayUntil), Until: stamp(r.DelayUntil)}}
 	case run.Created:
-		a.Causes = []Cause{missing(r, r.Reason)}
+		a.Causes = []Cause{f.missing(r.Reason)}
 	case run.Waiting, run.Suspended:
 		a.Causes = waiting(f)
 	case run.QueuedExecuting:
@@ -180,14 +180,18 @@ func (f Facts) queued() []Cause {
 		list = append(list, Cause{Kind: QueuePaused, Message: "its queue " + r.Lane.Queue + " is paused", Queue: r.Lane.Queue})
 	}
 	if f.Missing != "" {
-		list = append(list, missing(r, f.Missing))
+		list = append(list, f.missing(f.Missing))
 	}
-	if f.Now.Sub(f.Seen) > Present {
+	if f.Now.Sub(f.Seen) > deploy.PresentFor {
 		c := Cause{Kind: NoWorker, Message: "no worker of its environment is connected"}
 		if !f.Seen.IsZero() {
 			c.Message += ": the last one was heard of at " + stamp(f.Seen)
 		}
 		list = append(list, c)
+	}
+	if f.Session != "" {
+		list = append(list, Cause{Kind: Session, Message: fmt.Sprintf("the newest version of its environment has no task %s: an older session is connected that has it, "+
+			"version %s, and gets it when it asks; `trigger.dev dev --branch NAME` gives each session an environment of its own", r.Task, f.Session)})
 	}
 	list = append(list, f.slots()...)
 	if f.Ahead > 0 {
@@ -245,7 +249,8 @@ func waiting(f Facts) []Cause {
 }
 
 // missing is the cause of a run that no version takes.
-func missing(r run.Run, reason string) Cause {
+func (f Facts) missing(reason string) Cause {
+	r := f.Run
 	c := Cause{Kind: NoVersion, Reason: reason, Message: "no version of its environment can take it (" + reason + ")"}
 	switch reason {
 	case run.ExternalPending:
@@ -253,18 +258,18 @@ func missing(r run.Run, reason string) Cause {
 		if c.Until = stamp(r.Due); c.Until != "" {
 			c.Message += " and is waited for until " + c.Until
 		}
-	case NothingDeployed:
+	case run.NoWorker:
 		c.Message = "its environment has no version: start the dev command or deploy"
 	case "TASK_NOT_IN_LATEST":
 		c.Message = "the newest version of its environment has no task " + r.Task
+		if f.Dev {
+			c.Message += ", nor has any session that is connected; `trigger.dev dev --branch NAME` gives the session of another project an environment of its own"
+		}
 	case "QUEUE_NOT_FOUND":
 		c.Message = "no version of its environment declares the queue " + r.Lane.Queue
 	}
 	return c
 }
-
-// NothingDeployed is the reason of an environment without any worker.
-const NothingDeployed = "NO_VERSION"
 
 // estimate is when a run starts if those before it take as long as the queue's newest
 // runs did: its lane works on as many at once as it may, so it is served in the round

@@ -35,3 +35,16 @@ func TestEstimate(t *testing.T) {
 		})
 	}
 }
+
+// TestConnectedForAsLongAsSchedulesFire: a worker counts as connected here for exactly as long
+// as it does for the schedules of its environment, which is 25 seconds.
+func TestConnectedForAsLongAsSchedulesFire(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	for ago, want := range map[time.Duration]why.Kind{25 * time.Second: why.Next, 26 * time.Second: why.NoWorker} {
+		f := why.Facts{Run: run.Run{Exec: run.Queued, Status: run.StatusPending}, Limit: 1, Now: now, Seen: now.Add(-ago)}
+		if got := why.Explain(f, "2025-07-16").Causes[0].Kind; got != want {
+			t.Errorf("heard of %s ago: %s, want %s", ago, got, want)
+		}
+	}
+}
