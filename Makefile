@@ -34,6 +34,10 @@ lint: ## Check format, vet, static analysis and the architecture
 	$(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 	$(GO) test -run 'Architecture|ChecksFail' .
 
+.PHONY: race
+race: ## Look for data races with Go's detector, which needs a C compiler; not in what measures CPU time
+	CGO_ENABLED=1 $(GO) run ./test/tools/withpg sh -c 'CGO_ENABLED=1 $(GO) test -race -timeout 40m -skip "NoCallStops|ManyLargeCalls" ./internal/engine ./internal/sqldb ./internal/store ./internal/sockio ./internal/workerapi ./internal/auth ./internal/limit ./internal/server'
+
 .PHONY: bench
 bench: build ## Measure throughput, latency and memory against ceilings of the same run
 	$(GO) run ./test/load
