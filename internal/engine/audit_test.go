@@ -81,8 +81,12 @@ func TestAuditFinds(t *testing.T) {
 		r.populate()
 		r.stop()
 		expectAudit(t, r, "", "")
-		expectAudit(t, r, overdue, "") // the engine has just begun, and the worker gets time to report
-		r.ok(r.st.Update(r.ctx, func(tx *store.Tx) error { return tx.SetSetting(store.SettingJudging, "") }))
+		judging := func(from string) {
+			r.ok(r.st.Update(r.ctx, func(tx *store.Tx) error { return tx.SetSetting(store.SettingJudging, from) }))
+		}
+		judging(time.Now().Add(time.Minute).UTC().Format(time.RFC3339Nano)) // as an engine notes that has just begun
+		expectAudit(t, r, overdue, "")
+		judging("")
 		for _, b := range breaks {
 			expectAudit(t, r, b.by, b.rule)
 		}
