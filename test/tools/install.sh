@@ -23,6 +23,9 @@ if ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev
 	}
 fi
 
+# Go's race detector needs a C compiler.
+if [ "${CI:-}" = true ] && ! command -v gcc >/dev/null; then install gcc libc6-dev; fi
+
 # The proxies that the SDK's tests run. Installing one starts it, so that is left to CI.
 for proxy in caddy nginx; do
 	if [ "${CI:-}" = true ] && ! command -v $proxy >/dev/null; then install $proxy; fi
