@@ -105,6 +105,7 @@ var checks = map[string]struct {
 	"functions":  {checkFunctions, fmt.Sprintf("a function of more than %d lines does not fit a screen or a head", maxFuncLines)},
 	"interfaces": {checkInterfaces, fmt.Sprintf("an interface of more than %d methods is a class: its consumer declares what it needs", maxInterface)},
 	"names":      {checkNames, "such a name says nothing, and so anything ends up in the package"},
+	"limits":     {checkLimits, reasonLimits},
 	"docs":       {checkDocs, "what is exported promises something; the comment says what"},
 }
 
@@ -155,6 +156,10 @@ func TestChecksFail(t *testing.T) {
 		"function comment": {"docs", "internal/run/a.go", "// Package run is.\npackage run\nfunc F() {}", "a.go:3 F has no comment"},
 		"method comment":   {"docs", "internal/run/a.go", "// Package run is.\npackage run\n// T is.\ntype T int\nfunc (t *T) F() {}", "a.go:5 F has no comment"},
 		"type comment":     {"docs", "internal/run/a.go", "// Package run is.\npackage run\ntype T int", "a.go:3 T has no comment"},
+		"limit":            {"limits", "internal/run/a.go", "package run\nconst maxThings = 3", "a.go:2 maxThings does not say what it limits"},
+		"limit inside":     {"limits", "internal/run/a.go", "package run\nfunc f() {\n\tconst mostThings = 3\n}", "a.go:3 mostThings does not say what it limits"},
+		"limit chapter":    {"limits", "internal/run/a.go", "package run\n//limit:nowhere Things | things | 400\nconst n = 3", `a.go:3 n: "nowhere" is no chapter of docs/limits.md`},
+		"limit line":       {"limits", "internal/run/a.go", "package run\n//limit:runs Things | things\nconst n = 3", "a.go:3 n: a limit is //limit:CHAPTER WHAT | UNIT | ANSWER"},
 		"value comment":    {"docs", "internal/run/a.go", "// Package run is.\npackage run\nvar (\n\tV int\n)", "a.go:4 V has no comment"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -184,6 +189,7 @@ type source struct {
 
 func load(root fs.FS) (sources, error) {
 	var all sources
+	set := token.NewFileSet()
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -205,7 +211,7 @@ func load(root fs.FS) (sources, error) {
 		s := source{path: name, pkg: path.Dir(name), test: strings.HasSuffix(name, "_test.go")}
 		s.lines = bytes.Count(bytes.TrimSuffix(text, []byte("\n")), []byte("\n")) + 1
 		if path.Ext(name) == ".go" {
-			s.set = token.NewFileSet()
+			s.set = set
 			s.ast, err = parser.ParseFile(s.set, name, text, parser.ParseComments)
 		}
 		all = append(all, s)

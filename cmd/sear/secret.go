@@ -9,6 +9,8 @@ import (
 )
 
 // maxSecretFile bounds the file of a secret, in bytes; a longer one is an error.
+//
+//limit:server A file that holds a secret (`--…-file`) | bytes | the command fails and says so
 const maxSecretFile = 64 << 10
 
 // secret is a flag whose value nobody else may learn. It can be given as a file.

@@ -16,6 +16,8 @@ import (
 )
 
 // accountBody bounds the bodies of this file, in bytes.
+//
+//limit:requests Bodies about logins, public tokens and branches | bytes | 413 Request body too large
 const accountBody = 64 << 10
 
 // whoamiResponse tells the command line whose token it has.

@@ -20,9 +20,13 @@ import (
 )
 
 // maxBatchBody bounds the body of a batch's first phase, in bytes.
+//
+//limit:batches Body that creates a batch | bytes | 413 Request body too large
 const maxBatchBody = 128 << 10
 
 // batchKeyTTL is how long the idempotency key of a batch leads to it.
+//
+//limit:batches Time that the idempotency key of a batch holds |  | it is free again
 const batchKeyTTL = 24 * time.Hour
 
 // createBatch serves POST /api/v3/batches, the first phase of a batch trigger.
@@ -122,6 +126,8 @@ func (a *API) streamBatchItems(w http.ResponseWriter, r *http.Request) error {
 }
 
 // maxDrain is how much of a refused stream is read all the same, in bytes.
+//
+//limit:inside how much of a refused stream is read, so that the client reads why
 const maxDrain = 16 << 20
 
 // Bounds of what one transaction takes in.
@@ -130,7 +136,14 @@ const (
 	chunkBytes = 4 << 20
 )
 
+// repeats is how often a stream may have each item.
+//
+//limit:batches Times that one stream may have each item | times | 422 Too many items: batch … has a runCount of …, and one stream may repeat each item once
+const repeats = 2
+
 // chunkTime is how long the next chunk of a stream may take to arrive.
+//
+//limit:batches Time for the next 500 items, or 4 MB, of a stream to arrive |  | the connection is closed; what has arrived stays
 const chunkTime = time.Minute
 
 // itemStream is the second phase of a batch while it arrives.
@@ -190,7 +203,7 @@ func (s *itemStream) add(ctx context.Context, item wire.Item) error {
 			return err
 		}
 	}
-	if s.items++; s.items > 2*s.batch.RunCount {
+	if s.items++; s.items > repeats*s.batch.RunCount {
 		return fault.Newf(fault.Invalid, "Too many items: batch %s has a runCount of %d, and one stream may repeat each item once", s.friendly, s.batch.RunCount)
 	}
 	if item.Index >= s.batch.RunCount {

@@ -22,9 +22,12 @@ import (
 
 // Limits of a bulk action.
 const (
+	//limit:lists Body that creates a bulk action | bytes | 413 Request body too large
 	maxBulkBody = 1 << 20 // bytes
-	maxBulkRuns = 500     // named by id
-	maxBulkName = 255     // JavaScript's characters
+	//limit:lists Runs that a bulk action names by id | runs | 400 Too many runIds (…). Maximum is {}. Use a filter to select more runs.
+	maxBulkRuns = 500 // named by id
+	//limit:lists The name of a bulk action | characters | 400 Name must be less than {} characters
+	maxBulkName = 255 // JavaScript's characters
 )
 
 // bulkBody is a wish for a bulk action.

@@ -18,7 +18,9 @@ import (
 
 // Bounds of request bodies, in bytes.
 const (
-	maxDeployBody   = 1 << 20
+	//limit:builds Other bodies about deployments | bytes | 413 Request body too large
+	maxDeployBody = 1 << 20
+	//limit:builds Body that registers a deployment's build | bytes | 413 Request body too large
 	maxManifestBody = 32 << 20 // carries all source files of a project
 )
 
@@ -263,6 +265,8 @@ type cancelReason struct {
 }
 
 // maxReason bounds a reason, in characters.
+//
+//limit:builds The reason why a deployment is canceled | characters | 400 Reason must be less than {} characters
 const maxReason = 200
 
 // Validate bounds the reason.

@@ -20,7 +20,9 @@ import (
 
 // Sizes of bodies that carry environment variables, in bytes.
 const (
+	//limit:variables Body that sets one variable | bytes | 413 Request body too large
 	maxEnvVarBody = 512 << 10
+	//limit:variables Body that imports variables | bytes | 413 Request body too large
 	maxImportBody = 2 << 20
 )
 

@@ -184,6 +184,8 @@ type resolveBody struct {
 }
 
 // maxErrorNote bounds the texts that people write about a group.
+//
+//limit:lists The version and the reason that are noted with a group of errors | bytes | 400 String must contain at most {} character(s)
 const maxErrorNote = 1000
 
 // UnmarshalJSON reads the body and notes what is wrong with it.
@@ -232,6 +234,8 @@ type ignoreBody struct {
 }
 
 // maxIgnore bounds a duration, in milliseconds: a hundred years.
+//
+//limit:lists Time for which a group of errors is ignored | ms | 400 Number is too large
 const maxIgnore = 100 * 365.25 * 24 * 3600 * 1000
 
 // UnmarshalJSON reads the body and names all that is wrong with it.

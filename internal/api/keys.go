@@ -11,6 +11,8 @@ import (
 )
 
 // maxKeyBody bounds the body of a reset, in bytes.
+//
+//limit:requests Bodies of resets and rotations of keys | bytes | 413 Request body too large
 const maxKeyBody = 16 << 10
 
 // resetKey serves POST /api/v1/idempotencyKeys/{key}/reset: the next trigger of the
@@ -54,7 +56,7 @@ func (b rotateBody) grace() time.Duration {
 
 // Validate bounds the grace.
 func (b rotateBody) Validate() error {
-	const most = int64(auth.MaxRotationGrace / time.Second)
+	most := int64(auth.MaxRotationGrace / time.Second)
 	var problems rest.Problems
 	if n := b.GraceSeconds; n != nil && (*n < 0 || *n > most) {
 		problems.Add("graceSeconds", fmt.Sprintf("Number must be between 0 and %d", most))

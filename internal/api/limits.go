@@ -20,12 +20,22 @@ type Limits struct {
 	Items  limit.Rate // items of the batches that an environment creates
 }
 
+// The rates of DefaultLimits, as the flags have them.
+const (
+	//limit:rates Requests with the keys of one environment, or with one personal access token, on each node (`--rate-limit`) | requests per time, and at once | 429 Rate limit exceeded …, with `x-ratelimit-reset`
+	defaultKeyRate = "100000/10s:200000"
+	//limit:rates Requests with one public token, on each node (`--public-rate-limit`) | requests per time, and at once | 429 Rate limit exceeded …, with `x-ratelimit-reset`
+	defaultPublicRate = "600/1m:600"
+	//limit:rates Items of the batches of one environment, counted when a batch is created and when its items are sent again, on each node (`--batch-rate-limit`) | items per time, and at once | 429 Batch rate limit exceeded. Limit resets at …
+	defaultItemRate = "1000000/10s:2000000"
+)
+
 // DefaultLimits stop a loop that has gone wild and nothing else: they are far above
 // upstream's, which guard a service that strangers share.
 var DefaultLimits = Limits{
-	Key:    limit.Rate{N: 100_000, Per: 10 * time.Second, Burst: 200_000},
-	Public: limit.Rate{N: 600, Per: time.Minute, Burst: 600},
-	Items:  limit.Rate{N: 1_000_000, Per: 10 * time.Second, Burst: 2_000_000},
+	Key:    limit.MustRate(defaultKeyRate),
+	Public: limit.MustRate(defaultPublicRate),
+	Items:  limit.MustRate(defaultItemRate),
 }
 
 // limiters are the buckets of Limits.

@@ -27,13 +27,16 @@ import (
 // Sizes of a page.
 const (
 	defaultPage = 25
-	maxPage     = 100
+	//limit:lists Items on a page | items | 400 Number must be between 1 and {}; lists by number, and deployments, take it for the limit
+	maxPage = 100
 )
 
 // Bounds of what a filter may say. Its values become terms of a statement, or statements.
 const (
+	//limit:lists Values of one filter, of a list or a bulk action, each counted once | values | 400 (422 for tokens) At most {} values can be given
 	maxFilterValues = 100
-	maxFilterValue  = 2048 // bytes
+	//limit:lists A value of a filter | bytes | 400 (422 for tokens) A value must have at most {} bytes
+	maxFilterValue = 2048 // bytes
 )
 
 // query reads the query of a list and collects what is wrong with it.
@@ -219,6 +222,8 @@ func (q *query) instant(name string) time.Time {
 }
 
 // maxMillis is the end of JavaScript's time.
+//
+//limit:inside the last instant that JavaScript knows
 const maxMillis = 8_640_000_000_000_000
 
 // runQuery is the query of a list of runs.

@@ -20,6 +20,8 @@ import (
 )
 
 // packetLife is how long an address of a packet may be used.
+//
+//limit:packets Time that an address to upload or download lasts |  | 403 This URL has expired
 const packetLife = 5 * time.Minute
 
 // packetAddress answers where a packet can be sent to or read from.
@@ -128,6 +130,8 @@ func packetTarget(envID, path string) string {
 
 // maxSharers is how many of the runs that share a packet are looked at, newest first, for
 // one that a credential reads: replays and repeated payloads share theirs.
+//
+//limit:packets Runs with the same packet that are looked at for one that a token reads, the newest first | runs | 403
 const maxSharers = 1000
 
 // mayReadPacket checks that a credential may read a packet: it may read all runs, or one

@@ -66,6 +66,8 @@ func (a *API) cancelRun(w http.ResponseWriter, r *http.Request) error {
 var errNoResource = fault.New(fault.NotFound, "Resource not found")
 
 // maxSmallBody bounds bodies that hold a few words, in bytes.
+//
+//limit:requests Bodies that hold a few words: tags, rescheduling, schedules, queues, states of errors | bytes | 413 Request body too large
 const maxSmallBody = 16 << 10
 
 // rescheduleBody says until when a run is to wait: a duration or a date as text, or a
@@ -167,6 +169,8 @@ func (l *tagList) UnmarshalJSON(b []byte) error {
 }
 
 // maxTag is the length of a tag, in JavaScript's characters.
+//
+//limit:inside the same as that of a trigger
 const maxTag = 128
 
 // Validate names every tag that cannot be one.
@@ -220,6 +224,8 @@ func (a *API) addTags(w http.ResponseWriter, r *http.Request) error {
 }
 
 // maxMetadataBody bounds the body of a change of metadata, in bytes.
+//
+//limit:metadata Body of a change | bytes | 413 Request body too large
 const maxMetadataBody = 2 << 20
 
 // metadataBody changes the metadata of a run and its family.

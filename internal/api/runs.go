@@ -208,6 +208,8 @@ func (a *API) getRun(w http.ResponseWriter, r *http.Request) error {
 }
 
 // maxChildren is how many children a run is shown with.
+//
+//limit:runs Children that a run is shown with, and runs that a span is shown to have triggered | runs | the oldest are shown
 const maxChildren = 1000
 
 // retrieve reads a run with its family, if the caller may.

@@ -214,6 +214,8 @@ func (a *API) deleteSchedule(w http.ResponseWriter, r *http.Request) error {
 }
 
 // maxMisses is how many rows of misses a schedule is shown with.
+//
+//limit:schedules Rows of missed occurrences that a schedule is shown with | rows | the newest are shown
 const maxMisses = 10
 
 // getSchedule serves GET /api/v1/schedules/{schedule}.

@@ -21,8 +21,10 @@ import (
 
 // Bounds of a batch in one piece.
 const (
-	maxWholeBatch = 500       // items, unless they are all of one task
-	maxWholeBody  = 1_000_000 // bytes
+	//limit:batches Items of a batch in one piece, unless all are of one task | items | 400 Batch size of … is too large. Maximum allowed batch size is {}.
+	maxWholeBatch = 500 // items, unless they are all of one task
+	//limit:batches Body of a batch in one piece | bytes | 413 Request body too large
+	maxWholeBody = 1_000_000 // bytes
 )
 
 // batchTasks serves POST /api/v2/tasks/batch, which SDKs before 4.3 call.

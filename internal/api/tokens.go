@@ -14,6 +14,8 @@ import (
 )
 
 // maxTokenTTL bounds the life of a public token that the server signs.
+//
+//limit:access Life of a public token that the server signs |  | 400 Expiration time cannot exceed 30 days
 const maxTokenTTL = 30 * 24 * time.Hour
 
 // jwtClaims serves POST /api/v1/auth/jwt/claims: what a client that signs public

@@ -20,6 +20,8 @@ import (
 )
 
 // maxTraced is of how many runs a trace is told.
+//
+//limit:runs Runs of a trace | runs | further ones are left out, and a page says `truncated`
 const maxTraced = 1000
 
 // traced is a run with the descendants that share its trace, as far as they are visible.
@@ -247,6 +249,8 @@ type tracePaging struct {
 }
 
 // maxSpans is the size of the largest page of a trace.
+//
+//limit:runs Spans on a page of a trace | spans | 400 Number must be between 1 and {}
 const maxSpans = 10_000
 
 func (q *query) tracePage() tracePaging {

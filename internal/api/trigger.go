@@ -21,9 +21,13 @@ import (
 )
 
 // maxTriggerBody bounds the body of a trigger call, in bytes.
+//
+//limit:runs Body of a trigger, of a replay, and of what completes a token | bytes | 413 Request body too large
 const maxTriggerBody = 3 << 20
 
 // tokenLife is how long the public token lasts that comes with what was triggered.
+//
+//limit:access Life of the public token that comes with a run or a batch |  | 401
 const tokenLife = time.Hour
 
 // trigger serves POST /api/v1/tasks/{task}/trigger.

@@ -93,9 +93,13 @@ func (b tokenBody) timeoutAt(now time.Time) (time.Time, error) {
 }
 
 // maxTokenBody bounds the body of a token's creation, in bytes.
+//
+//limit:waits Body that creates a token | bytes | 413 Request body too large
 const maxTokenBody = 10 << 10
 
 // tokenAccess is how long the public token lasts that comes with a waitpoint token.
+//
+//limit:waits Time that the public token lasts that comes with a token |  | 401
 const tokenAccess = 24 * time.Hour
 
 // createToken serves POST /api/v1/waitpoints/tokens.

@@ -9,6 +9,8 @@ import (
 
 // cacheTTL bounds how long a change made on another node may go unnoticed when its
 // hint is lost.
+//
+//limit:access Time in which another node learns that a credential has ended, should word of it get lost |  | it serves the credential until then
 const cacheTTL = 5 * time.Second
 
 // cacheSize bounds the entries of one cache. Only what exists is kept, so the bound is

@@ -15,7 +15,10 @@ import (
 
 // anonymousRate is how often one client may ask for what costs the server something before it
 // knows who asks: to begin and finish logins, and to sign in.
-var anonymousRate = limit.Rate{N: 10, Per: time.Second, Burst: 100}
+var anonymousRate = limit.MustRate(clientRate)
+
+//limit:rates Requests of one address that begin or finish a login or sign in, on each node | requests per time, and at once | 429 Too many requests from your address. Try again in …
+const clientRate = "10/1s:100"
 
 // Admit counts a request of a client that is not known yet, by its address. When that has sent
 // too many it is a fault.Limit that says when to try again; other addresses notice nothing.
@@ -35,6 +38,8 @@ func tooMany(what string, after time.Duration) error {
 }
 
 // maxWaiting is how many comparisons of a password may wait for their turn.
+//
+//limit:access Sign-ins with a password that wait for their turn, beside those that are checked | sign-ins | 429 Too many sign-ins at once. Try again in 1s.
 const maxWaiting = 8
 
 // comparisons is who compares passwords: each keeps a core busy, and anybody may send one. So

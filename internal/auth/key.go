@@ -14,7 +14,8 @@ import (
 // RotationGrace is how long a root key works on after it was replaced, when nobody
 // says, and MaxRotationGrace the most that can be said.
 const (
-	RotationGrace    = 24 * time.Hour
+	RotationGrace = 24 * time.Hour
+	//limit:access Time that a replaced key goes on working, when a rotation asks for it |  | 400 Number must be between 0 and 2592000
 	MaxRotationGrace = 30 * 24 * time.Hour
 )
 

@@ -18,6 +18,8 @@ const ApprovalPath = "/account/authorization-code/"
 
 // LoginTTL is how long a login of the command line may wait for approval. The official
 // program gives up after as long.
+//
+//limit:access Time for a login of the command line to be approved |  | it has to begin again
 const LoginTTL = 10 * time.Minute
 
 // repeatTTL is how long a token can be fetched again after it was issued, for a client

@@ -32,6 +32,8 @@ func (l Login) Approval() store.Approval {
 }
 
 // maxClient bounds what is kept of a program's name, in bytes: it travels in a link.
+//
+//limit:inside how much of a program's name is shown to who approves it
 const maxClient = 64
 
 // clientName makes one line of plain letters of what a program calls itself.
@@ -52,9 +54,10 @@ func clientName(userAgent string) string {
 // login is, and a code over both that only servers with the same key can make. So a login
 // needs no row until somebody approves it, and any node knows it.
 const (
-	wordLen    = 4
-	codeMAC    = 16
-	codeFixed  = 8 + 2 + sha256.Size + 16 // began, port, challenge, address; the client follows
+	wordLen   = 4
+	codeMAC   = 16
+	codeFixed = 8 + 2 + sha256.Size + 16 // began, port, challenge, address; the client follows
+	//limit:inside no code of a login is longer
 	maxCode    = 300
 	loginCodes = "login code" // the purpose of the codes
 )

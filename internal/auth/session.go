@@ -15,6 +15,8 @@ import (
 )
 
 // SessionTTL is how long a browser stays signed in.
+//
+//limit:access Time that a browser stays signed in |  | it has to sign in again
 const SessionTTL = 7 * 24 * time.Hour
 
 var errSignIn = fault.New(fault.Unauthorized, "The e-mail address, password or token is not right")

@@ -26,6 +26,8 @@ const (
 )
 
 // DefaultTokenTTL is how long a public token lasts when nobody says.
+//
+//limit:access Life of a public token, when nobody says |  | 401
 const DefaultTokenTTL = 15 * time.Minute
 
 // Claims are what a public token needs beside times and names, as the clients that

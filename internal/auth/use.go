@@ -13,6 +13,8 @@ import (
 const useEvery = time.Minute
 
 // maxUses bounds the credentials whose use waits to be written; further ones wait a minute more.
+//
+//limit:inside uses of credentials that wait to be noted
 const maxUses = 1000
 
 // used is a credential that was used.

@@ -12,6 +12,8 @@ import (
 const lookAgain = cacheTTL
 
 // leastWait keeps a clock that was set back from making a busy loop of the end of a credential.
+//
+//limit:inside a pause of a loop
 const leastWait = 10 * time.Millisecond
 
 // Watch returns a context that ends with ctx, and with the credential that the request of

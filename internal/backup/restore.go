@@ -26,6 +26,8 @@ import (
 const never = 100 * 365 * 24 * time.Hour
 
 // maxManifest bounds the manifest, which has a line for each packet.
+//
+//limit:inside the list of contents of a backup that Sear wrote
 const maxManifest = 1 << 30
 
 // Restored is what came of a backup.

@@ -12,9 +12,13 @@ import (
 
 // MaxSize is the size of the largest packet that passes through Sear, in bytes. The
 // SDK gives up on outputs above 10 MB.
+//
+//limit:packets A packet that is uploaded | bytes | 413 Packets cannot be larger than {} bytes
 const MaxSize = 32 << 20
 
 // maxType bounds a media type, in bytes.
+//
+//limit:packets The media type of a packet | bytes | 400 Invalid content type
 const maxType = 255
 
 // Store keeps packets. It is safe for concurrent use, also by several processes that

@@ -55,6 +55,8 @@ type head struct {
 }
 
 // maxHead bounds the head of a file: six bytes at most for each of the type and the path.
+//
+//limit:inside the head of a file that Sear wrote
 const maxHead = 8 << 10
 
 func (d disk) put(_ context.Context, envID, path, mediaType string, r io.Reader) (err error) {

@@ -11,6 +11,8 @@ import (
 )
 
 // Inline is the size in bytes up to which a packet stays with its run.
+//
+//limit:packets A payload or output that stays in the database | bytes | it is kept among the large ones
 const Inline = 512 << 10
 
 // Offload returns a packet as it is to be kept with its run: as it is, or, when it is

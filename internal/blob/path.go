@@ -10,6 +10,8 @@ import (
 
 // maxPath bounds the path of a packet, in bytes. S3 takes keys of 1024, which begin
 // with the environment.
+//
+//limit:packets The path of a packet | bytes | 400 Invalid packet storage path
 const maxPath = 960
 
 // CheckPath says whether a path may name a packet: segments between slashes, none of

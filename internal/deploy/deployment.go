@@ -111,4 +111,6 @@ func ImageTag(projectRef, envType string, d Deployment) string {
 const Platform = "linux/amd64"
 
 // MaxExternalID is the length of an external id in characters.
+//
+//limit:builds The external id of a deployment | characters | 400 externalId must be at most {} characters
 const MaxExternalID = 128

@@ -31,13 +31,21 @@ type Manifest struct {
 // is refused before that.
 const (
 	// MaxTasks is how many tasks a manifest may have: fault.Malformed.
+	//
+	//limit:builds Tasks of a build | tasks | 400 tasks: … are too many, a build can have {}
 	MaxTasks = 3000
 	// MaxQueues is how many queues a manifest may declare beside its tasks': fault.Malformed.
+	//
+	//limit:builds Queues that a build declares beside those of its tasks | queues | 400 queues: … are too many, a build can have {}
 	MaxQueues = 3000
 	// MaxSchedules is how many tasks of a manifest may declare a schedule: fault.Malformed.
+	//
+	//limit:builds Tasks of a build that declare a schedule | tasks | 400 schedules of tasks: … are too many, a build can have {}
 	MaxSchedules = 1000
 	// MaxManifest is how many bytes a manifest may have without its source files, which
 	// nothing needs: fault.TooLarge.
+	//
+	//limit:builds What a build declares, without its source files | bytes | 413 tasks and queues have … bytes: a build can have {} beside its source files
 	MaxManifest = 4 << 20
 )
 
@@ -86,6 +94,8 @@ type SourceFile struct {
 }
 
 // maxQueueLimit is the largest concurrency limit a queue may declare.
+//
+//limit:queues The concurrency limit of a queue, as declared | runs | 400 queue …: concurrencyLimit must be between 0 and {}
 const maxQueueLimit = 100_000
 
 // checkAmounts refuses lists that are too long.
@@ -130,6 +140,8 @@ func (m *Manifest) Pack() error {
 func (m *Manifest) Packed() string { return m.text }
 
 // maxProblems is how many problems of a manifest are named.
+//
+//limit:builds Problems of a build that are named | problems | further ones are not named
 const maxProblems = 20
 
 // Validate says what is wrong with a manifest, naming every problem, up to a bound. Of lists
@@ -291,9 +303,13 @@ func (m *Manifest) HasQueue(name string) bool {
 }
 
 // maxQueueName is the length a queue name is cut to.
+//
+//limit:queues The name of a queue | characters | it is cut
 const maxQueueName = 128
 
 // MaxTaskID is the length of a task's id in bytes.
+//
+//limit:runs The id of a task | bytes | 400 A task id must have between 1 and {} bytes
 const MaxTaskID = 512
 
 // ValidTaskID reports whether a text can be the id of a task.

@@ -31,10 +31,14 @@ func (t *Task) timeToLive() (d time.Duration, said bool, err error) {
 }
 
 // maxDurationText bounds what is read as a duration.
+//
+//limit:runs A duration as text, such as 1h30m | characters | it is no duration
 const maxDurationText = 100
 
 // maxSpan is what longer durations are taken for: a hundred years. It keeps sums of durations
 // and instants far from overflow.
+//
+//limit:runs A duration, as text or as a number |  | it is taken for the limit
 const maxSpan = 100 * 365 * 24 * time.Hour
 
 // ParseDuration reads upstream's durations: parts such as 1w2d3h30m10s, in that

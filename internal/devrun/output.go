@@ -8,6 +8,8 @@ import (
 )
 
 // maxLine bounds what is held back while waiting for a line to end.
+//
+//limit:inside a line of the CLI's output that is shown at once; longer ones are shown in parts
 const maxLine = 64 << 10
 
 // output is where the lines of several processes meet, each line whole and under a prefix.

@@ -87,6 +87,7 @@ func (e *examination) held(ctx context.Context) {
 
 // Bounds of what is no difference of clocks, and of a year that no clock shows.
 const (
+	//limit:server Difference of the clocks of server and database under which `sear doctor` is content |  | a warning
 	maxSkew   = 2 * time.Second
 	firstYear = 2026
 )
@@ -122,7 +123,9 @@ const usualRun = 1300
 
 // The least that should be free: in bytes, and in days at the rate of the last one.
 const (
+	//limit:server Free space on the disk under which `sear doctor` warns | bytes | a warning
 	leastFree = 1 << 30
+	//limit:inside days that the free space should last, under which doctor warns
 	leastDays = 14
 )
 

@@ -13,6 +13,8 @@ import (
 )
 
 // MaxBulkReplays is how many bulk replays of an environment may be under way.
+//
+//limit:lists Bulk replays of an environment that are under way | replays | 429 Too many concurrent bulk replays. Maximum is {}; wait for one to finish or abort one.
 const MaxBulkReplays = 3
 
 // bulkBatch is how many runs of a bulk action one transaction takes: enough to share

@@ -78,6 +78,8 @@ func (w *work) initialize(env *tenant.Environment, n NewDeployment, out *Initial
 }
 
 // maxSameExternal is how many deployments with one external id are looked at.
+//
+//limit:inside deployments of one external id that are looked at, the newest first; one of them is what is looked for
 const maxSameExternal = 20
 
 // sameExternal finds the deployed one of the same external id. One that is under way

@@ -25,9 +25,12 @@ type Delivery struct {
 
 // Limits of one look at the queue.
 const (
-	maxHeads  = 256 // lanes of one page
-	maxPages  = 8   // pages of which no lane may have a slot; the next look goes on behind them
-	maxRounds = 4   // times slots are dealt again because a lane held fewer runs than it was dealt
+	//limit:inside of one look at the queue; the next goes on behind it
+	maxHeads = 256 // lanes of one page
+	//limit:inside likewise
+	maxPages = 8 // pages of which no lane may have a slot; the next look goes on behind them
+	//limit:inside likewise
+	maxRounds = 4 // times slots are dealt again because a lane held fewer runs than it was dealt
 )
 
 // asking is a worker that asks for runs, over one look or several.

@@ -37,6 +37,8 @@ func (e *Engine) ResetKey(ctx context.Context, env *tenant.Environment, task, ke
 }
 
 // MaxTags is how many tags a run may have.
+//
+//limit:runs Tags of a run with those that are added later, and of a token | tags | 422 Runs can only have {} tags, …; of a token: Waitpoints can only have {} tags, …
 const MaxTags = 10
 
 // AddTags adds tags to a run and returns how many were new. With more than MaxTags in all, none is added.
@@ -78,6 +80,8 @@ func newTags(have, more []string) []string {
 }
 
 // metadataGrace is how long after its end a run's metadata may still change.
+//
+//limit:metadata Time after its end in which a run's metadata can change |  | 422 Cannot update metadata for a completed run
 const metadataGrace = time.Hour
 
 // EditMetadata applies an edit to a run and its family in one commit, and returns

@@ -64,16 +64,24 @@ type Engine struct {
 	dealing turns
 }
 
+// What Options say by default.
+const (
+	//limit:batches Time from its creation until all items of a batch must have arrived |  | it is aborted
+	sealWait = 30 * time.Minute
+	//limit:runs Time that a run of a development environment waits to begin, when nobody says |  | it expires
+	devTTL = 10 * time.Minute
+)
+
 // New makes an engine over a store. It does nothing before Run.
 func New(st *store.Store, o Options) *Engine {
 	if o.Timeouts == (run.Timeouts{}) {
 		o.Timeouts = run.DefaultTimeouts
 	}
 	if o.SealWait == 0 {
-		o.SealWait = 30 * time.Minute
+		o.SealWait = sealWait
 	}
 	if o.DevTTL == 0 {
-		o.DevTTL = 10 * time.Minute
+		o.DevTTL = devTTL
 	}
 	if o.Observer == nil {
 		o.Observer = nobody{}
@@ -152,6 +160,8 @@ func (e *Engine) env(tx *store.Tx, envID string) (*tenant.Environment, error) {
 }
 
 // maxWorkers bounds the manifests kept in memory.
+//
+//limit:inside builds kept in memory; others are read
 const maxWorkers = 64
 
 // known is the worker of an id if it is remembered, or nil.
@@ -186,7 +196,9 @@ func (e *Engine) worker(tx *store.Tx, envID, workerID string) (*deploy.Worker, e
 // of versions must not keep others from writing. What it has read it finds remembered when it
 // is carried out again, at most maxReloads times.
 const (
-	maxLoads   = 4
+	//limit:inside builds that one commit reads; what needs more is put into the next
+	maxLoads = 4
+	//limit:inside likewise
 	maxReloads = maxWorkers / maxLoads
 )
 
@@ -215,6 +227,8 @@ func (w *work) current(env *tenant.Environment) (*deploy.Worker, error) {
 }
 
 // maxQueues bounds the queue ids kept in memory.
+//
+//limit:inside queue ids kept in memory; others are read
 const maxQueues = 4096
 
 // queueID remembers the id of a queue, "" while no worker has declared it.

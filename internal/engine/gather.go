@@ -13,7 +13,9 @@ import (
 // Bounds of one transaction: its commands, and the bytes of packets that they write. What is
 // beyond the bytes waits for the next one, so that others write in between.
 const (
-	maxOps     = 256
+	//limit:inside what one commit takes; the next takes the rest
+	maxOps = 256
+	//limit:inside likewise
 	maxOpBytes = 4 << 20
 )
 

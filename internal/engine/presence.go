@@ -15,11 +15,14 @@ import (
 const (
 	presentFor  = deploy.PresentFor
 	presentStep = 5 * time.Second
-	maxSeen     = 4096 // that are remembered as written
+	//limit:inside what is remembered of who was written down
+	maxSeen = 4096 // that are remembered as written
 )
 
 // maxPresent is how many workers of an environment are looked at, the newest first: each
 // build that is saved is one, and for presentFor they all count as present.
+//
+//limit:inside the newest builds that were heard of are those that matter
 const maxPresent = 16
 
 // See notes that a command line of an environment is there: without one, schedules of a

@@ -10,6 +10,8 @@ import (
 )
 
 // maxSnapshots is how many snapshots one answer holds.
+//
+//limit:workers Snapshots in one answer | snapshots | the newest are left out, and come with the next call
 const maxSnapshots = 50
 
 // State is a snapshot of a run with what it delivers.

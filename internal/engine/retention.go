@@ -27,6 +27,8 @@ const (
 )
 
 // unnamed is how long a packet that was uploaded waits for a run or a token that names it.
+//
+//limit:server Time that an uploaded packet is kept that no run names |  | it is deleted
 const unnamed = 7 * day
 
 // ExpectPacket is to be called before a packet is stored, so that one which no run ever

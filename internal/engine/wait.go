@@ -24,6 +24,8 @@ type Key struct {
 func (k Key) own() string { return run.OwnKey(k.Text, k.Owner) }
 
 // keyTTL is how long an idempotency key holds that names no time.
+//
+//limit:runs Time that an idempotency key holds, when nobody says |  | it is free again
 const keyTTL = 30 * 24 * time.Hour
 
 func (k Key) stored(now time.Time) run.IdempotencyKey {

@@ -45,6 +45,8 @@ func CauseOf(r run.Run) Cause {
 }
 
 // maxMessage bounds a message, in bytes.
+//
+//limit:inside how much of a message tells groups of errors apart
 const maxMessage = 1000
 
 // varying are the parts of a message that differ between failures of the same cause,

@@ -48,6 +48,8 @@ type Ignore struct {
 }
 
 // maxVersions is how many versions a group remembers.
+//
+//limit:inside the newest versions that a group of errors is shown with
 const maxVersions = 5
 
 // See counts n failures, the latest at an instant in a worker version, "" for none. A

@@ -3,6 +3,8 @@ package jsdate
 import "strings"
 
 // maxDate is how many numbers a date can have.
+//
+//limit:inside numbers of a date: more are no date
 const maxDate = 3
 
 // names are the words of one meaning that may be followed by others, by their first three letters.

@@ -8,6 +8,7 @@ import (
 
 // Limits of JavaScript's time, in milliseconds since 1970.
 const (
+	//limit:inside the last instant that JavaScript knows
 	maxMilli = 8_640_000_000_000_000
 	minMilli = -maxMilli
 )
@@ -100,6 +101,8 @@ func (r *reading) day() (year, month, day int, ok bool) {
 }
 
 // maxYear is far outside of JavaScript's time, and far from overflow.
+//
+//limit:inside a later year is no date in JavaScript
 const maxYear = 999_999
 
 // century completes a year of two digits.

@@ -41,10 +41,23 @@ func ParseRate(text string) (Rate, error) {
 	return r, nil
 }
 
+// MustRate is ParseRate for what stands in the code. It panics when that is no rate.
+func MustRate(text string) Rate {
+	r, err := ParseRate(text)
+	if err != nil {
+		panic(err)
+	}
+	return r
+}
+
 // maxTokens bounds what a rate may name, so that no arithmetic overflows.
+//
+//limit:inside no rate that a flag gives is near it, and a larger one is no rate
 const maxTokens = 1_000_000_000
 
 // maxFill is the longest that an empty bucket may take to be full.
+//
+//limit:inside likewise
 const maxFill = 365 * 24 * time.Hour
 
 func (r Rate) valid() bool {

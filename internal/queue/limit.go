@@ -3,6 +3,8 @@ package queue
 import "math"
 
 // MaxLimit is the largest concurrency limit a queue may have.
+//
+//limit:queues The concurrency limit of a queue, as an override | runs | 400 Number must be between 0 and {}
 const MaxLimit = 100_000
 
 // Override is a limit that stands above the declared one: a number of runs or, when

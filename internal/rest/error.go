@@ -114,6 +114,8 @@ const retryHeader = "X-Should-Retry"
 
 // maxErrorText bounds the message of an answer, in bytes: it may quote the request. There
 // is room for as many problems as are noted.
+//
+//limit:requests The text of an error in an answer | bytes | it is cut
 const maxErrorText = 16 << 10
 
 func (p *reply) describe(f *fault.Error) {

@@ -15,6 +15,8 @@ import (
 
 // maxTried is how many values of one body are decoded alone, to find those of a wrong
 // type. What lies beyond is named by the record that it is in.
+//
+//limit:requests Values of a body that are looked at, when one has the wrong type, to name those that have | values | the record they are in is named
 const maxTried = 200
 
 // search looks for the values of a wrong type in a body. It reads each value a few times

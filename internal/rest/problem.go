@@ -32,9 +32,12 @@ func (p Problem) MarshalJSON() ([]byte, error) {
 
 // Bounds of what an answer says of a wrong request, however much is wrong with it.
 const (
+	//limit:requests Problems that the answer to a wrong request names | problems | further ones are not named
 	maxProblems = 20
-	maxMessage  = 500 // bytes of a problem's message, which may quote the request
-	maxPath     = 256 // bytes of a problem's path, which may hold names that the caller chose
+	//limit:requests What an answer says of one problem | bytes | it is cut
+	maxMessage = 500 // bytes of a problem's message, which may quote the request
+	//limit:requests The path to a problem in an answer | bytes | it is cut
+	maxPath = 256 // bytes of a problem's path, which may hold names that the caller chose
 )
 
 // Problems collects what is wrong with a request, so that one answer names it all, up to

@@ -157,11 +157,15 @@ func decideStall(r Run, c Stall, x Ctx) Plan {
 	return keep(r)
 }
 
-// addUsage saturates at what the API's 32-bit milliseconds can hold.
+// maxUsage is what the API's 32-bit milliseconds can hold.
+//
+//limit:inside the sum of the time of attempts, which saturates
+const maxUsage = math.MaxInt32 * time.Millisecond
+
+// addUsage saturates at maxUsage.
 func addUsage(sum, more time.Duration) time.Duration {
-	const most = math.MaxInt32 * time.Millisecond
-	if more < 0 || more > most {
+	if more < 0 || more > maxUsage {
 		more = 0
 	}
-	return min(sum+more, most)
+	return min(sum+more, maxUsage)
 }

@@ -46,6 +46,8 @@ func decideCreate(c Create, x Ctx) (Plan, error) {
 }
 
 // minDuration is the least maxDuration upstream accepts, in seconds; smaller values are raised to it.
+//
+//limit:runs The least `maxDuration` of a run | s | a smaller one is taken for it
 const minDuration = 5
 
 // enqueue puts a run in the queue. Its time to live starts with its first entry.
@@ -83,6 +85,8 @@ const ExternalPending = "EXTERNAL_DEPLOYMENT_PENDING"
 const NoWorker = "NO_WORKER"
 
 // maxExternalWait is how long a run waits for that deployment, counted from its delay.
+//
+//limit:runs Time that a run waits for the deployment with its `externalDeploymentId` |  | it expires
 const maxExternalWait = time.Hour
 
 // park keeps a run until the deployment it waits for appears, or its patience is over.

@@ -160,10 +160,14 @@ func (e *Error) outOfMemory() bool {
 
 // Bounds of a stored error, as upstream cuts them.
 const (
-	maxFrames    = 50
-	firstFrames  = 5
-	maxFrameLen  = 1024
+	//limit:runs Lines of a stack | lines | those in the middle are left out
+	maxFrames   = 50
+	firstFrames = 5
+	//limit:runs A line of a stack | bytes | it is cut
+	maxFrameLen = 1024
+	//limit:runs The message of an error | bytes | it is cut
 	maxErrorText = 16 << 10
+	//limit:runs The name of an error | bytes | it is cut
 	maxErrorName = 1024
 )
 

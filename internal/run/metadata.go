@@ -34,13 +34,19 @@ func (m MetadataEdit) Empty() bool {
 // steps, which show while it is: then nothing of the edit is kept.
 const (
 	// MaxMetadata is how many bytes a metadata document may have: fault.TooLarge.
+	//
+	//limit:metadata A metadata document, when it is sent and after each change | bytes | 413 Metadata exceeds maximum size of {} bytes
 	MaxMetadata = 262_144
 	// MaxMetadataOperations is how many operations one edit may have, those for the parent
 	// and the root counted: fault.Malformed. The SDK sends those of one second, of which it
 	// folds what it can.
+	//
+	//limit:metadata Operations of one change | operations | 400 … operations, parentOperations and rootOperations can have {} together
 	MaxMetadataOperations = 10_000
 	// MaxMetadataSteps is how much work one edit may be: fault.Malformed. A step is a value
 	// that an operation visits, or some of the text that has to be read for it.
+	//
+	//limit:metadata Values that the operations of one change visit | values | 400 … the metadata operations are too much work: they can visit {} values together
 	MaxMetadataSteps = 1_000_000
 )
 

@@ -26,7 +26,16 @@ const ReportsWithin = time.Minute
 func (t Timeouts) Grace() time.Duration { return min(ReportsWithin, t.Executing) }
 
 // DefaultTimeouts are upstream's.
-var DefaultTimeouts = Timeouts{Pending: time.Minute, Executing: 5 * time.Minute, Cancel: time.Minute}
+var DefaultTimeouts = Timeouts{Pending: startTimeout, Executing: stallTimeout, Cancel: cancelTimeout}
+
+const (
+	//limit:workers Time from a run being handed out until its attempt begins (`--start-timeout`) |  | it goes back to its queue
+	startTimeout = time.Minute
+	//limit:workers Time without a sign of life of an attempt (`--stall-timeout`) |  | the attempt has failed; in development the run is canceled
+	stallTimeout = 5 * time.Minute
+	//limit:workers Time for a worker to end a run that is being canceled |  | it counts as ended
+	cancelTimeout = time.Minute
+)
 
 // Edges says what a plan does with the waitpoints that block the run.
 type Edges int

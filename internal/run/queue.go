@@ -11,6 +11,8 @@ import (
 
 // MaxNacks is how many deliveries of a run may fail for reasons outside the
 // task before the run is given up. Retries of the task do not count.
+//
+//limit:runs Times that a run is handed out and no attempt begins | times | it ends as SYSTEM_FAILURE
 const MaxNacks = 12
 
 // decideDequeue hands the run to a worker under a lease: it comes back unless an attempt starts in time.

@@ -171,6 +171,8 @@ type Run struct {
 const Unlimited = 1<<31 - 1
 
 // MaxAttempts is the number of attempts no run may exceed.
+//
+//limit:runs Attempts of a run, whatever its policy and its trigger say | attempts | it fails
 const MaxAttempts = 250
 
 // Definition is the part of a run that no decision reads.

@@ -10,7 +10,8 @@ import (
 type civil int64
 
 const (
-	civilDay  = civil(24 * 60 * 60)
+	civilDay = civil(24 * 60 * 60)
+	//limit:inside the last year that expressions are followed to
 	maxYear   = 9999
 	cycle     = 28 // years after which the weekdays of a calendar come again, within a century
 	eraYears  = 400

@@ -61,6 +61,7 @@ func (r refusal) Error() string { return string(r) }
 
 func refuse(format string, args ...any) error { return refusal(fmt.Sprintf(format, args...)) }
 
+//limit:schedules A cron expression | characters | 422 (400 in a build) CRON expressions have at most {} characters
 const maxText = 1000 // no expression that means something is longer
 
 // Parse reads a cron expression of five fields or an alias. It refuses what can never

@@ -65,6 +65,7 @@ func (c Cron) Previous(before time.Time, zone *time.Location) (time.Time, bool) 
 }
 
 const (
+	//limit:inside no walk between two days that match takes more than a few hundred
 	maxSteps = 10_000 // no walk between two matching days takes more than a few hundred
 	minYear  = 1
 	allHours = 24

@@ -81,6 +81,8 @@ func (r Rule) Upcoming(after time.Time, n int) []time.Time {
 
 // maxSkipped bounds how far skipped occurrences are counted: a schedule of every
 // minute that was down for a year has half a million.
+//
+//limit:schedules Missed occurrences of a row that are counted | occurrences | the count stays
 const maxSkipped = 1000
 
 // Gap is a row of occurrences that nothing came of. The zero Gap is none.

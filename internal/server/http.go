@@ -27,14 +27,21 @@ import (
 
 // Limits of a request. Handlers that wait or stream move the deadlines themselves.
 const (
-	headerTimeout  = 10 * time.Second
-	readTimeout    = 5 * time.Minute // a large upload over a slow line
-	writeTimeout   = 6 * time.Minute // counts from the end of the header, so it includes the upload
-	idleTimeout    = 2 * time.Minute
+	//limit:requests Time for the headers of a request to arrive |  | the connection is closed
+	headerTimeout = 10 * time.Second
+	//limit:requests Time for a request to arrive |  | the connection is closed
+	readTimeout = 5 * time.Minute // a large upload over a slow line
+	//limit:requests Time for a request to be answered, from the end of its headers on, unless it waits or streams |  | the connection is closed
+	writeTimeout = 6 * time.Minute // counts from the end of the header, so it includes the upload
+	//limit:requests Time that a connection may be idle between two requests |  | the connection is closed
+	idleTimeout = 2 * time.Minute
+	//limit:requests The headers of a request, with its path and query | bytes | 431
 	maxHeaderBytes = 64 << 10
 )
 
 // drainTime is how long requests under way may take once the server is stopping.
+//
+//limit:server Time for requests to end once the server is stopping |  | they are broken off
 const drainTime = 7 * time.Second
 
 // handler is all that is served, and what must be told when serving ends.

@@ -12,6 +12,8 @@ import (
 // maxConns is how many connections a node holds at once. Before a request has named anybody
 // it may have as much memory as its header and a form take, some 100 KB. An address has a
 // share of them as [limit.Shares] has it, and so have all clients of a proxy together.
+//
+//limit:server Connections of a node; one address may have as many as are free | connections | 503 Too many connections
 const maxConns = 10_000
 
 // sharedListener accepts no more connections than there are places for, and turns the newest

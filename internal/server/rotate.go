@@ -18,7 +18,8 @@ import (
 
 // How long a secret key works on after it was replaced: usually, and at most.
 const (
-	RotationGrace    = auth.RotationGrace
+	RotationGrace = auth.RotationGrace
+	//limit:inside the same as that of package auth
 	MaxRotationGrace = auth.MaxRotationGrace
 )
 

@@ -52,8 +52,10 @@ var DefaultTimeouts = run.DefaultTimeouts
 
 // How long what has ended is kept when nobody says, and at least.
 const (
+	//limit:server Time that a run is kept after its end (`--retention`) |  | it is deleted
 	DefaultRetention = 30 * 24 * time.Hour
-	leastRetention   = 24 * time.Hour
+	//limit:server The least retention, but for 0, which keeps everything |  | the server does not start and says so
+	leastRetention = 24 * time.Hour
 )
 
 // DefaultLimits are how often callers may call a server that was told nothing else.
@@ -153,6 +155,8 @@ func (cfg Config) check() error {
 
 // bootPatience is how long a server that starts goes on trying while Postgres is away
 // between two of its first steps: both may have been restarted together.
+//
+//limit:server Time that a server that starts waits for its database |  | it ends with an error
 const bootPatience = 30 * time.Second
 
 // whileAway carries out a step of the start, again for as long as Postgres is away. A

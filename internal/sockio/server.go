@@ -36,16 +36,38 @@ type Options struct {
 	Watch func(context.Context) (watched context.Context, stop func())
 }
 
+// What Options say by default.
+const (
+	//limit:inside the server asks, and nobody has to hurry
+	pingInterval = 25 * time.Second
+	//limit:workers Time for a socket to answer a ping, and to take what is written to it |  | it is closed
+	pingTimeout = 20 * time.Second
+	//limit:workers Time for a socket to join a namespace |  | it is closed: no namespace joined
+	connectTimeout = 10 * time.Second
+	//limit:workers Time for a message to arrive on a socket, once it has begun |  | it is closed
+	messageTimeout = 10 * time.Second
+	//limit:workers A message on a socket that has not joined a namespace | bytes | it is closed, 1009
+	maxGreeting = 4 << 10
+	//limit:workers A message on a socket | bytes | it is closed, 1009
+	maxPayload = 1_000_000
+	//limit:workers Sockets of a node; one environment, and one address without a key, may have as many as are free | sockets | 503 Too many connections
+	maxConns = 1000
+	//limit:workers What waits to be written to one socket | bytes | it is closed
+	maxQueue = 1 << 20
+	//limit:inside above what one socket may follow
+	maxRooms = 10_000
+)
+
 func (o Options) withDefaults() Options {
-	o.PingInterval = cmp.Or(o.PingInterval, 25*time.Second)
-	o.PingTimeout = cmp.Or(o.PingTimeout, 20*time.Second)
-	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 10*time.Second)
-	o.MessageTimeout = cmp.Or(o.MessageTimeout, 10*time.Second)
-	o.MaxPayload = cmp.Or(o.MaxPayload, 1_000_000)
-	o.MaxGreeting = min(cmp.Or(o.MaxGreeting, 4096), o.MaxPayload)
-	o.MaxConns = cmp.Or(o.MaxConns, 1000)
-	o.MaxQueue = cmp.Or(o.MaxQueue, 1<<20)
-	o.MaxRooms = cmp.Or(o.MaxRooms, 10_000)
+	o.PingInterval = cmp.Or(o.PingInterval, pingInterval)
+	o.PingTimeout = cmp.Or(o.PingTimeout, pingTimeout)
+	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, connectTimeout)
+	o.MessageTimeout = cmp.Or(o.MessageTimeout, messageTimeout)
+	o.MaxPayload = cmp.Or(o.MaxPayload, maxPayload)
+	o.MaxGreeting = min(cmp.Or(o.MaxGreeting, maxGreeting), o.MaxPayload)
+	o.MaxConns = cmp.Or(o.MaxConns, maxConns)
+	o.MaxQueue = cmp.Or(o.MaxQueue, maxQueue)
+	o.MaxRooms = cmp.Or(o.MaxRooms, maxRooms)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	if o.Owner == nil {
 		o.Owner = func(*http.Request) string { return "" }

@@ -59,11 +59,15 @@ func isAway(ctx context.Context, err error) bool {
 const (
 	// A node that is frozen in the middle of a transaction holds rows that others want;
 	// Postgres ends its session. Nothing here stays in a transaction for longer than it takes.
+	//
+	//limit:server Time that a node may be frozen in a transaction on Postgres |  | Postgres ends the transaction
 	idleInTransaction = 5 * time.Second
 
 	// Nor does anything here wait that long for a lock. A frozen node may wait for one with
 	// each of its connections; they would get it one after the other, and each would keep it
 	// until its session is ended, so that others wait for minutes.
+	//
+	//limit:server Time that a transaction waits for a lock on Postgres |  | 503
 	lockWait = 4 * time.Second
 
 	// A connection whose other end has vanished is given up.

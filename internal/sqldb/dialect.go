@@ -62,6 +62,8 @@ type statement struct {
 
 // maxTexts bounds the cache of rendered statements. Sear's SQL is literal, so the
 // bound is met only by a program that composes it; then the cache starts afresh.
+//
+//limit:inside texts of statements kept in memory
 const maxTexts = 4096
 
 // dialect renders statements for one of the databases.

@@ -65,6 +65,8 @@ func (h *hints) watch(topic, key string) *Watch {
 
 // maxPending bounds what waits to be told to other nodes while they cannot be told. What is
 // left out they find by looking, as they do now and then.
+//
+//limit:inside hints that other nodes find by looking when they are left out
 const maxPending = 10_000
 
 // publish wakes this node's watches and hands the hints to the relay.

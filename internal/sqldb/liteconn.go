@@ -13,6 +13,8 @@ import (
 
 // maxStmts bounds the prepared statements of one connection. It is above what
 // the program has; composed SQL that passes it empties the cache.
+//
+//limit:inside statements that a connection keeps prepared
 const maxStmts = 512
 
 // liteConn is one SQLite connection with its prepared statements. It drives the

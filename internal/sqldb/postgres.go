@@ -21,6 +21,8 @@ var errReadOnly = errors.New("the database was opened for reading only")
 
 // maxAttempts is how often a transaction runs that meets deadlocks or
 // serialisation failures.
+//
+//limit:inside tries of a transaction that lost to others
 const maxAttempts = 10
 
 var (

@@ -19,8 +19,11 @@ const (
 	coalesce = 10 * time.Millisecond
 
 	// maxPayload keeps below the 8,000 bytes Postgres takes.
+	//
+	//limit:inside hints of one notification; the next takes the rest
 	maxPayload = 7000
 
+	//limit:inside a pause between tries to connect
 	maxBackoff = 5 * time.Second
 
 	// A payload is the sender, then hints; a hint is its topic and key.

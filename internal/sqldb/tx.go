@@ -78,6 +78,8 @@ func (tx *Tx) QueryRow(query string, args ...any) *Row {
 var chunks = [...]int{64, 8, 1}
 
 // maxParams is how many parameters one SQLite statement takes; Postgres takes more.
+//
+//limit:inside rows are inserted in several statements before it is reached
 const maxParams = 32766
 
 // InsertRows inserts any number of rows. query holds the token {{values}} where

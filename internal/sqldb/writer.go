@@ -13,7 +13,9 @@ import (
 // A batch ends when nobody waits, or at one of these bounds, so that the first
 // of its callers is not kept for long.
 const (
-	maxBatch     = 256
+	//limit:inside what one commit takes; the next takes the rest
+	maxBatch = 256
+	//limit:inside likewise
 	maxBatchTime = 50 * time.Millisecond
 )
 

@@ -24,6 +24,8 @@ type Audit struct {
 }
 
 // maxExamples bounds the examples of a violation.
+//
+//limit:inside examples that a check names
 const maxExamples = 5
 
 // note adds a row that breaks a rule.

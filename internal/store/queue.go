@@ -41,6 +41,8 @@ func (f For) all() bool { return !f.Own && len(f.Tasks)+len(f.Workers) == 0 }
 
 // maxPassed is how many runs of a lane are looked at for one that is for who asks. Behind
 // more that are for others it waits until those are fewer.
+//
+//limit:queues Runs at the head of a queue that are for other workers than the one that asks | runs | those behind them wait
 const maxPassed = 500
 
 // where is a condition on runs, and its arguments, numbered from n.

@@ -56,6 +56,8 @@ type Miss struct {
 }
 
 // maxMisses is how many rows of misses an instance keeps.
+//
+//limit:schedules Rows of missed occurrences that are kept of a schedule | rows | the newest are kept
 const maxMisses = 100
 
 // AddMiss records that nothing came of occurrences of an instance. They lengthen the newest

@@ -36,6 +36,8 @@ type Credential struct {
 }
 
 // maxListed bounds how many credentials of one kind are listed, the newest first.
+//
+//limit:access Credentials of a kind that are listed | credentials | the newest are listed
 const maxListed = 1000
 
 // Credentials lists what works at the given instant for a user: the personal access tokens and

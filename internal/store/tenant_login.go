@@ -30,6 +30,8 @@ type AuthCode struct {
 }
 
 // maxApproved bounds the approved logins of one user that wait for their program.
+//
+//limit:access Approved logins of a user that nobody has fetched | logins | the oldest are forgotten
 const maxApproved = 20
 
 // ApproveAuthCode inserts an approved login, or replaces the approval of one that was approved

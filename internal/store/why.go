@@ -16,7 +16,9 @@ import (
 
 // Bounds of what is looked at to explain a run.
 const (
-	maxHolders   = 5
+	//limit:inside how many examples an answer names
+	maxHolders = 5
+	//limit:inside likewise
 	maxWaits     = 20
 	recentRuns   = 200 // of the environment, among which those of the queue are looked for
 	recentOfLane = 50

@@ -85,6 +85,8 @@ func (e *Environment) RootID() string {
 func (e *Environment) Archived() bool { return !e.ArchivedAt.IsZero() }
 
 // maxBranch bounds branch names; git hosts allow about as much.
+//
+//limit:access The name of a branch | characters | 400 Invalid branch name
 const maxBranch = 255
 
 // ValidBranch reports whether name can be a branch: what git accepts of printable

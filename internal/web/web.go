@@ -23,6 +23,8 @@ import (
 var files embed.FS
 
 // maxForm bounds the forms people send, in bytes.
+//
+//limit:requests Forms of the pages | bytes | 413 The form is too large
 const maxForm = 16 << 10
 
 // Pages serves the pages.

@@ -6,6 +6,8 @@ import (
 )
 
 // MaxBatch is how many items a batch may have.
+//
+//limit:batches Items of a batch, and tasks that it names | items | 400 Batch runCount of … exceeds maximum allowed of {}.
 const MaxBatch = 1000
 
 // CreateBatchBody is the first phase of a batch trigger.

@@ -15,10 +15,14 @@ import (
 // Limits of environment variables, in bytes but for the first. A system lets a process
 // start with a few megabytes of them in all, and a little over 128 KiB in each.
 const (
-	MaxEnvVars     = 1000 // of an environment
+	//limit:variables Variables of an environment, and of one import | variables | 400 An environment can have {} variables, of … bytes in all; or At most {} variables can be set
+	MaxEnvVars = 1000 // of an environment
+	//limit:variables Variables of an environment, all together | bytes | 400 An environment can have … variables, of {} bytes in all
 	MaxEnvVarsSize = 1 << 20
-	maxEnvName     = 256
-	maxEnvValue    = 64 << 10
+	//limit:variables The name of a variable | bytes | 400 A variable's name must have at most {} characters
+	maxEnvName = 256
+	//limit:variables The value of a variable | bytes | 400 A variable's value must have at most {} bytes
+	maxEnvValue = 64 << 10
 )
 
 // redacted stands for the value of a secret.

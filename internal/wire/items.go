@@ -16,9 +16,13 @@ import (
 )
 
 // MaxItem is the size of an item's line beyond which a failed run takes its place.
+//
+//limit:batches A line of the stream of items | bytes | a run that has failed with PAYLOAD_TOO_LARGE takes its place; 422 when it has no index before its payload
 const MaxItem = 3 << 20
 
 // maxBlankLines is how many lines of a stream may have nothing on them.
+//
+//limit:batches Blank lines of a stream | lines | 400 Line … is blank, as are {} others: no more are read
 const maxBlankLines = 1000
 
 // Item is one item of a batch.
@@ -198,4 +202,6 @@ func (s *Items) tooLarge(beginning []byte, size int) (Item, error) {
 }
 
 // maxHead is how much of a line that is too long is searched for its index and task.
+//
+//limit:batches The beginning of a line that is too long, in which its index must stand | bytes | 422
 const maxHead = 64 << 10

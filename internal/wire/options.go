@@ -15,11 +15,17 @@ import (
 
 // Limits of what a trigger may say. Lengths are in JavaScript's characters, sizes in bytes.
 const (
-	MaxTags     = 10
-	maxTag      = 128
-	MaxKey      = 2048 // an idempotency key, in bytes: Postgres has to keep it in an index
-	maxLane     = 512  // a concurrency key
-	maxDebounce = 512  // a debounce key
+	//limit:runs Tags of a run | tags | 422 Runs can only have {} tags, you're trying to set …
+	MaxTags = 10
+	//limit:runs A tag | characters | 400 Tags must be less than {} characters
+	maxTag = 128
+	//limit:runs An idempotency key, and a text of a schedule | bytes | 400 idempotencyKey must be {} characters or less
+	MaxKey = 2048 // an idempotency key, in bytes: Postgres has to keep it in an index
+	//limit:runs A concurrency key | characters | 400 concurrencyKey must be {} characters or less
+	maxLane = 512 // a concurrency key
+	//limit:runs A debounce key | characters | 400 Debounce key must be {} characters or less
+	maxDebounce = 512 // a debounce key
+	//limit:inside the same as that of a change
 	MaxMetadata = 262_144
 )
 
@@ -148,6 +154,8 @@ func (f form) external(key string, v []byte) string {
 }
 
 // minDuration is the least maxDuration, in seconds.
+//
+//limit:inside smaller ones are raised to it
 const minDuration = 5
 
 // priority turns seconds into the offset in the queue.
@@ -249,6 +257,8 @@ func (f form) delay(key string, v []byte) delay {
 }
 
 // maxDate is the last instant that JavaScript knows.
+//
+//limit:inside the last instant that JavaScript knows
 const maxDate = 8_640_000_000_000_000
 
 // ttl reads a time to live. An empty text is none, as upstream has it.

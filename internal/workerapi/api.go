@@ -64,6 +64,8 @@ func (a *API) patient(ctx context.Context, d time.Duration) (context.Context, co
 }
 
 // maxBody bounds the bodies of calls that carry little.
+//
+//limit:workers Bodies of calls that carry little | bytes | 413 Request body too large
 const maxBody = 64 << 10
 
 // environment is the environment whose key a request carries.
@@ -87,6 +89,8 @@ func runID(r *http.Request) (string, error) {
 const requestHeader = "X-Trigger-Request-Idempotency-Key"
 
 // maxRequestKey bounds what is stored of that header; clients send UUIDs.
+//
+//limit:workers The key that is the same for all tries of a call | bytes | it is ignored: a repeated call counts as a new one
 const maxRequestKey = 128
 
 // call reads which run and snapshot a worker's call is about. The id of a snapshot

@@ -37,6 +37,8 @@ func (a *API) startAttempt(w http.ResponseWriter, r *http.Request) error {
 
 // maxCompletion bounds a completion. Clients upload outputs of 128 KiB and more, but
 // need not: other workers may send what they have.
+//
+//limit:workers Body that ends an attempt | bytes | 413 Request body too large
 const maxCompletion = 16 << 20
 
 // completeAttempt ends an attempt.

@@ -93,6 +93,8 @@ func (a *API) completion(ctx context.Context, env *tenant.Environment, runID str
 }
 
 // mostMillis keeps durations far from overflow: a hundred years.
+//
+//limit:inside larger delays and durations of attempts are taken for it: a hundred years
 const mostMillis = 100 * 365 * 24 * 3600 * 1000
 
 // millis is a duration that a client gave in milliseconds.

@@ -14,11 +14,14 @@ import (
 )
 
 // pollTime is how long a dequeue waits for work.
+//
+//limit:workers Time that a call waits for a run |  | an empty list
 const pollTime = 10 * time.Second
 
 // Runs handed out by one call.
 const (
-	someRuns = 10  // to a client that does not say, such as the official CLI
+	someRuns = 10 // to a client that does not say, such as the official CLI
+	//limit:workers Runs that one call hands out | runs | further ones come with the next call
 	mostRuns = 500 // to one that does
 )
 

@@ -9,6 +9,8 @@ import (
 )
 
 // maxManifest bounds a registration, which carries all source files of a project.
+//
+//limit:builds Body that registers a build of `dev` | bytes | 413 Request body too large
 const maxManifest = 32 << 20
 
 // registration is what the CLI sends after a build. Its other fields say what is

@@ -36,9 +36,14 @@ func (a *API) config(w http.ResponseWriter, r *http.Request) error {
 // slot to another here, but keeps its process and its place there: if that counted
 // the same, a family of waiting runs would lock itself out.
 func processes(limit int) int {
-	const perSlot, most = 10, 10_000
-	return max(1, limit, min(perSlot*limit, most))
+	const perSlot = 10
+	return max(1, limit, min(perSlot*limit, mostProcesses))
 }
+
+// mostProcesses is how many runs one CLI may hold, unless its environment's limit is higher.
+//
+//limit:workers Runs that one CLI holds at once: ten for each of its environment's concurrency limit, but no more than | runs | it asks for no more
+const mostProcesses = 10_000
 
 // presenceBeat is how often a presence stream shows that it is alive.
 const presenceBeat = 10 * time.Second
@@ -80,6 +85,8 @@ func (a *API) see(r *http.Request, workerID string) {
 }
 
 // maxDisconnect is how many runs one call may end.
+//
+//limit:workers Runs that one call of the watchdog ends | runs | 400 At most {} runs at "runFriendlyIds"
 const maxDisconnect = 500
 
 // disconnect ends the runs of a CLI that is gone. Its watchdog calls it.

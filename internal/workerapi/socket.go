@@ -69,6 +69,8 @@ func (s *session) close() {
 }
 
 // maxSubscriptions bounds the runs of one socket: more than a CLI may hold.
+//
+//limit:workers Runs that one socket follows | runs | the event is refused: Too many runs
 const maxSubscriptions = 20_000
 
 // runList is the argument of both events.

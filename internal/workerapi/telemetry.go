@@ -10,6 +10,8 @@ import (
 )
 
 // maxTelemetry bounds one export.
+//
+//limit:workers Spans, logs or metrics of one export, which are not kept | bytes | 413 Request body too large
 const maxTelemetry = 16 << 20
 
 // Media types of OTLP.

@@ -51,6 +51,8 @@ func (q *waitRequest) readDate() (ok bool) {
 }
 
 // maxDate is the last instant JavaScript knows, in milliseconds since 1970.
+//
+//limit:inside the last instant that JavaScript knows
 const maxDate = 8.64e15
 
 // waitFor lets a run wait until an instant.
