@@ -104,6 +104,8 @@ func (tx *Tx) whyQueued(f *why.Facts) error {
 }
 
 // maxSessions is how many workers are looked at for the one that is to take a run.
+//
+//limit:inside sessions of an environment that an answer takes into account, the newest first
 const maxSessions = 16
 
 // whyVersion finds which version a run without one goes to.
